@@ -1,0 +1,242 @@
+// Package dbauthz lets an actor do only what rbac grants it. It is the
+// outermost layer of the store: there is no way to a record but through it.
+//
+// Every method decides. What the role and scopes can refuse without a record is
+// refused before the database is asked. Someone with no right of that kind on
+// any record gets [store.ErrDenied]; for a record outside one's view it is
+// [store.ErrNotFound], as if it did not exist.
+package dbauthz
+
+import (
+	"context"
+
+	"github.com/gatehousehq/gatehouse/internal/rbac"
+	"github.com/gatehousehq/gatehouse/internal/secret"
+	"github.com/gatehousehq/gatehouse/internal/store"
+)
+
+// Layer is the [store.Layer] that authorises.
+func Layer(who store.Actor, tx store.Tx) store.Tx {
+	g := guard{who}
+	return store.Tx{
+		Providers:      table[store.Provider]{tx.Providers, g, rbac.AIProvider, nil},
+		ProviderKeys:   table[store.ProviderKey]{tx.ProviderKeys, g, rbac.AIProviderKey, nil},
+		Users:          table[store.User]{tx.Users, g, rbac.User, g.mayAppoint},
+		APIKeys:        table[store.APIKey]{tx.APIKeys, g, rbac.APIKey, g.mayMint},
+		EncryptionKeys: table[store.EncryptionKey]{tx.EncryptionKeys, g, rbac.EncryptionKey, nil},
+		Audit:          auditLog{tx.Audit, g},
+		Secrets:        secrets{tx.Secrets, g},
+		Changes:        changes{tx.Changes, g},
+		LastUse:        lastUse{tx.LastUse, g},
+		Credentials:    credentials{tx.Credentials, g},
+	}
+}
+
+// A guard decides for one actor.
+type guard struct{ who store.Actor }
+
+// reach returns how far the actor may do that, or the error if nowhere.
+func (g guard) reach(res rbac.Resource, act rbac.Action) (rbac.Reach, error) {
+	p := rbac.Permission{Resource: res, Action: act}
+	r := g.who.Reach(p)
+	if r == rbac.None {
+		return r, &store.DeniedError{Missing: p}
+	}
+	return r, nil
+}
+
+// everywhere is for what has no owner: it takes the permission on all records.
+func (g guard) everywhere(res rbac.Resource, act rbac.Action) error {
+	r, err := g.reach(res, act)
+	if err == nil && r != rbac.All {
+		err = &store.DeniedError{Missing: rbac.Permission{Resource: res, Action: act}}
+	}
+	return err
+}
+
+// owns reports whether the actor reaches a record of that owner.
+func (g guard) owns(r rbac.Reach, ref store.Ref) bool {
+	return r == rbac.All || r == rbac.Own && ref.Owner != "" && ref.Owner == g.who.ID
+}
+
+// A table names all five methods rather than embedding the one under it, so
+// that a sixth does not compile until it is guarded.
+type table[T store.Record] struct {
+	next     store.Table[T]
+	guard    guard
+	resource rbac.Resource
+	// mayHold, if not nil, decides whether the actor may bring about a record
+	// that gives somebody power.
+	mayHold func(T) error
+}
+
+func (t table[T]) Get(ctx context.Context, id string) (T, error) {
+	reach, err := t.guard.reach(t.resource, rbac.Read)
+	if err != nil {
+		return zero[T](), err
+	}
+	return t.visible(ctx, reach, id)
+}
+
+// visible returns the record if it is within reach.
+func (t table[T]) visible(ctx context.Context, reach rbac.Reach, id string) (T, error) {
+	rec, err := t.next.Get(ctx, id)
+	if err != nil {
+		return zero[T](), err
+	}
+	if !t.guard.owns(reach, rec.Ref()) {
+		return zero[T](), store.ErrNotFound
+	}
+	return rec, nil
+}
+
+func (t table[T]) List(ctx context.Context, q store.Query) ([]T, error) {
+	reach, err := t.guard.reach(t.resource, rbac.Read)
+	if err != nil {
+		return nil, err
+	}
+	q.Scope = store.Scope{All: reach == rbac.All}
+	if reach == rbac.Own {
+		q.Scope.Owner = t.guard.who.ID
+	}
+	return t.next.List(ctx, q)
+}
+
+func (t table[T]) Insert(ctx context.Context, rec T) (T, error) {
+	reach, err := t.guard.reach(t.resource, rbac.Create)
+	if err != nil {
+		return zero[T](), err
+	}
+	if !t.guard.owns(reach, rec.Ref()) {
+		return zero[T](), &store.DeniedError{Reason: "it would belong to somebody else"}
+	}
+	if err := t.held(rec); err != nil {
+		return zero[T](), err
+	}
+	return t.next.Insert(ctx, rec)
+}
+
+func (t table[T]) Update(ctx context.Context, id string, edit func(*T) error) (T, error) {
+	reach, err := t.guard.reach(t.resource, rbac.Update)
+	if err != nil {
+		return zero[T](), err
+	}
+	return t.next.Update(ctx, id, func(rec *T) error {
+		if !t.guard.owns(reach, (*rec).Ref()) {
+			return store.ErrNotFound
+		}
+		if err := edit(rec); err != nil {
+			return err
+		}
+		if !t.guard.owns(reach, (*rec).Ref()) {
+			return &store.DeniedError{Reason: "it would belong to somebody else"}
+		}
+		return t.held(*rec)
+	})
+}
+
+func (t table[T]) Delete(ctx context.Context, id string) (T, error) {
+	reach, err := t.guard.reach(t.resource, rbac.Delete)
+	if err != nil {
+		return zero[T](), err
+	}
+	if _, err := t.visible(ctx, reach, id); err != nil {
+		return zero[T](), err
+	}
+	return t.next.Delete(ctx, id)
+}
+
+func (t table[T]) held(rec T) error {
+	if t.mayHold == nil {
+		return nil
+	}
+	return t.mayHold(rec)
+}
+
+func zero[T any]() (z T) { return z }
+
+type auditLog struct {
+	next  store.AuditLog
+	guard guard
+}
+
+// Append is refused to everyone: dbaudit, beneath, does not come this way.
+func (auditLog) Append(context.Context, store.AuditEntry) error {
+	return &store.DeniedError{Reason: "entries are written by the store alone"}
+}
+
+func (l auditLog) List(ctx context.Context, before int64, limit int) ([]store.AuditEntry, error) {
+	if err := l.guard.everywhere(rbac.AuditLog, rbac.Read); err != nil {
+		return nil, err
+	}
+	return l.next.List(ctx, before, limit)
+}
+
+type secrets struct {
+	next  store.Secrets
+	guard guard
+}
+
+func (s secrets) Open(ctx context.Context, rec store.Sealed) (map[string]secret.Text, error) {
+	if err := s.guard.everywhere(rec.Ref().Resource, rbac.Open); err != nil {
+		return nil, err
+	}
+	return s.next.Open(ctx, rec)
+}
+
+type changes struct {
+	next  store.Changes
+	guard guard
+}
+
+// What changed is for whoever may read all that can change.
+func (c changes) allowed() error {
+	for _, r := range []rbac.Resource{rbac.AIProvider, rbac.AIProviderKey, rbac.APIKey, rbac.User} {
+		if err := c.guard.everywhere(r, rbac.Read); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c changes) Generation(ctx context.Context) (int64, error) {
+	if err := c.allowed(); err != nil {
+		return 0, err
+	}
+	return c.next.Generation(ctx)
+}
+
+func (c changes) Since(ctx context.Context, generation int64) ([]store.Change, bool, error) {
+	if err := c.allowed(); err != nil {
+		return nil, false, err
+	}
+	return c.next.Since(ctx, generation)
+}
+
+type lastUse struct {
+	next  store.LastUse
+	guard guard
+}
+
+func (l lastUse) Touch(ctx context.Context, uses []store.Use) error {
+	for _, r := range []rbac.Resource{rbac.AIProviderKey, rbac.APIKey} {
+		if err := l.guard.everywhere(r, rbac.Use); err != nil {
+			return err
+		}
+	}
+	return l.next.Touch(ctx, uses)
+}
+
+type credentials struct {
+	next  store.Credentials
+	guard guard
+}
+
+func (c credentials) ByTokenHash(ctx context.Context, hash [32]byte) (store.APIKey, store.User, error) {
+	for _, r := range []rbac.Resource{rbac.APIKey, rbac.User} {
+		if err := c.guard.everywhere(r, rbac.Read); err != nil {
+			return store.APIKey{}, store.User{}, err
+		}
+	}
+	return c.next.ByTokenHash(ctx, hash)
+}

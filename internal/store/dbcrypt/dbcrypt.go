@@ -1,0 +1,210 @@
+// Package dbcrypt seals the secrets of records on their way to the database,
+// and opens them for the one call that asks for it.
+//
+// A sealed secret is bound to its place: installation, table, column, row,
+// revision and data key, and to what the record says it is bound to besides
+// (its provider, and the origin that it may be sent to). Moved, copied, cut,
+// re-aimed or replaced by plaintext, it does not open. Reading records opens
+// nothing; nor does an edit that leaves the secret alone.
+//
+// Which columns are secret is said by the records themselves, in
+// [store.Sealed]: this package has no list of its own.
+package dbcrypt
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+
+	"github.com/gatehousehq/gatehouse/internal/secret"
+	"github.com/gatehousehq/gatehouse/internal/store"
+)
+
+// A DataKey is a key that cells are sealed under, or fingerprints made with.
+type DataKey struct {
+	Digest string      // full HMAC-SHA-256 that names it, in hexadecimal
+	Secret secret.Text // 32 bytes
+}
+
+// Keys are the data keys of an installation.
+type Keys interface {
+	// Primary returns the key to seal under.
+	Primary() DataKey
+	// ByDigest returns the key of that name, whether active or only kept for
+	// reading.
+	ByDigest(digest string) (DataKey, bool)
+	// Fingerprinting returns the key that fingerprints are made with.
+	Fingerprinting() DataKey
+}
+
+// Layer returns the [store.Layer] that seals with keys, for the installation of
+// that id.
+func Layer(keys Keys, installation string) store.Layer {
+	c := crypt{keys, installation}
+	return func(_ store.Actor, tx store.Tx) store.Tx {
+		return store.Tx{
+			Providers:      wrap(c, tx, tx.Providers),
+			ProviderKeys:   wrap(c, tx, tx.ProviderKeys),
+			Users:          wrap(c, tx, tx.Users),
+			APIKeys:        wrap(c, tx, tx.APIKeys),
+			EncryptionKeys: wrap(c, tx, tx.EncryptionKeys),
+			Audit:          tx.Audit,
+			Secrets:        opener{c, tx},
+			Changes:        tx.Changes,
+			LastUse:        tx.LastUse,
+			Credentials:    tx.Credentials,
+		}
+	}
+}
+
+// wrap returns next itself when records of type T have no secrets.
+func wrap[T store.Record](c crypt, tx store.Tx, next store.Table[T]) store.Table[T] {
+	if _, ok := any(new(T)).(store.Sealed); !ok {
+		return next
+	}
+	return table[T]{c, tx, next}
+}
+
+// A table seals on the way in. On the way out there is nothing to do: a record
+// carries its secrets sealed.
+type table[T store.Record] struct {
+	crypt crypt
+	tx    store.Tx // the tables under this layer, for what a secret is bound to
+	next  store.Table[T]
+}
+
+func (t table[T]) Get(ctx context.Context, id string) (T, error) { return t.next.Get(ctx, id) }
+
+func (t table[T]) List(ctx context.Context, q store.Query) ([]T, error) { return t.next.List(ctx, q) }
+
+func (t table[T]) Insert(ctx context.Context, rec T) (T, error) {
+	var none T
+	if err := t.sealChanged(ctx, &none, &rec); err != nil {
+		return none, err
+	}
+	return t.next.Insert(ctx, rec)
+}
+
+func (t table[T]) Update(ctx context.Context, id string, edit func(*T) error) (T, error) {
+	return t.next.Update(ctx, id, func(rec *T) error {
+		before := *rec
+		if err := edit(rec); err != nil {
+			return err
+		}
+		return t.sealChanged(ctx, &before, rec)
+	})
+}
+
+func (t table[T]) Delete(ctx context.Context, id string) (T, error) { return t.next.Delete(ctx, id) }
+
+// sealChanged seals the secrets of after that are not those of before, and
+// makes sure that those which stay will still open.
+func (t table[T]) sealChanged(ctx context.Context, before, after *T) error {
+	was, is := any(before).(store.Sealed), any(after).(store.Sealed)
+	oldSecrets, newSecrets := was.Sealings(), is.Sealings()
+	ref := is.Ref()
+	binding, err := is.Binding(ctx, t.tx)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", ref.Resource, ref.ID, err)
+	}
+	for i, s := range newSecrets {
+		old := *oldSecrets[i].Value
+		switch {
+		case s.Value.IsZero():
+			*s.KeyID = ""
+		case *s.Value == old:
+			oldBinding, err := was.Binding(ctx, t.tx)
+			if err != nil {
+				return fmt.Errorf("%s %s: %w", ref.Resource, ref.ID, err)
+			}
+			if fmt.Sprint(oldBinding) != fmt.Sprint(binding) || was.Ref().ID != ref.ID {
+				return &store.InvalidError{Field: s.Column, Reason: "must be given again when what it is bound to changes"}
+			}
+		case s.Value.IsSealed():
+			return &store.InvalidError{Field: s.Column, Reason: "was sealed for another place"}
+		default:
+			*s.Revision++
+			if err := t.crypt.seal(s, ref.ID, binding); err != nil {
+				return fmt.Errorf("%s %s: seal %s: %w", ref.Resource, ref.ID, s.Column, err)
+			}
+		}
+	}
+	return nil
+}
+
+// crypt seals and opens single secrets.
+type crypt struct {
+	keys         Keys
+	installation string
+}
+
+func (c crypt) seal(s store.Sealing, rowID string, binding []string) error {
+	key := c.keys.Primary()
+	plain := s.Value.Reveal()
+	if s.Hint != nil {
+		*s.Hint = s.Value.Hint()
+	}
+	if s.Fingerprint != nil {
+		*s.Fingerprint = fingerprint(c.keys.Fingerprinting(), plain)
+	}
+	*s.KeyID = key.Digest
+	cell, err := seal(key, c.place(s, rowID, binding), plain)
+	if err != nil {
+		return err
+	}
+	*s.Value = secret.FromSealed(cell)
+	return nil
+}
+
+func (c crypt) open(s store.Sealing, rowID string, binding []string) (secret.Text, error) {
+	if s.Value.IsZero() {
+		return secret.Text{}, nil
+	}
+	key, ok := c.keys.ByDigest(*s.KeyID)
+	if !ok {
+		return secret.Text{}, fmt.Errorf("%w: its data key is not among the keys of this server", store.ErrUnreadable)
+	}
+	plain, err := open(key, c.place(s, rowID, binding), s.Value.Sealed())
+	if err != nil {
+		return secret.Text{}, fmt.Errorf("%w: %w", store.ErrUnreadable, err)
+	}
+	return secret.New(plain), nil
+}
+
+// place is where a cell stands and what it is bound to.
+func (c crypt) place(s store.Sealing, rowID string, binding []string) []string {
+	return append([]string{
+		c.installation, s.Table, s.Column, rowID, strconv.FormatInt(*s.Revision, 10), *s.KeyID,
+	}, binding...)
+}
+
+// fingerprint tells whether two secrets are the same, to whoever has the key.
+func fingerprint(key DataKey, plain string) string {
+	mac := hmac.New(sha256.New, []byte(key.Secret.Reveal()))
+	mac.Write([]byte(plain))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// An opener implements [store.Secrets].
+type opener struct {
+	crypt crypt
+	tx    store.Tx
+}
+
+func (o opener) Open(ctx context.Context, rec store.Sealed) (map[string]secret.Text, error) {
+	ref := rec.Ref()
+	binding, err := rec.Binding(ctx, o.tx)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", ref.Resource, ref.ID, err)
+	}
+	out := map[string]secret.Text{}
+	for _, s := range rec.Sealings() {
+		if out[s.Column], err = o.crypt.open(s, ref.ID, binding); err != nil {
+			return nil, fmt.Errorf("%s %s: %s: %w", ref.Resource, ref.ID, s.Column, err)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,225 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/gatehousehq/gatehouse/internal/rbac"
+	"github.com/gatehousehq/gatehouse/internal/secret"
+)
+
+// The audit tag of each field of a record gives its name in a diff and its
+// class: track (old and new are shown), secret (that it changed is shown, with
+// its fingerprint), or ignore. A test fails for a field without one.
+
+// A ProviderType names the API that clients speak to a provider.
+type ProviderType string
+
+// The provider types.
+const (
+	TypeOpenAI    ProviderType = "openai"
+	TypeAnthropic ProviderType = "anthropic"
+)
+
+// ProviderTypes returns every provider type.
+func ProviderTypes() []ProviderType { return []ProviderType{TypeOpenAI, TypeAnthropic} }
+
+// A Provider is a row of ai_providers: where to send AI traffic, and how.
+type Provider struct {
+	ID          string       `audit:"id,ignore"`
+	Type        ProviderType `audit:"type,track"`
+	Name        string       `audit:"name,track"`
+	DisplayName string       `audit:"display_name,track"` // "" is NULL
+	Enabled     bool         `audit:"enabled,track"`
+	Deleted     bool         `audit:"deleted,track"`
+	BaseURL     string       `audit:"base_url,track"`
+	// Settings is the settings document, sealed as a whole; SettingsPublic is
+	// the same without its secret fields, and must be written together with it.
+	Settings       secret.Text `audit:"settings,secret"`
+	SettingsKeyID  string      `audit:"settings_key_id,ignore"`
+	SettingsPublic string      `audit:"settings_public,track"`
+	Strategy       Strategy    `audit:"strategy,track"`
+	// Revision is raised by each change of the provider or of its keys.
+	Revision int64 `audit:"revision,ignore"`
+	// SecretRevision is raised when Settings is written.
+	SecretRevision int64     `audit:"secret_revision,ignore"`
+	CreatedAt      time.Time `audit:"created_at,ignore"`
+	UpdatedAt      time.Time `audit:"updated_at,ignore"`
+}
+
+// A Strategy is how the next key of a provider is chosen.
+type Strategy string
+
+// InOrder tries the keys in the order of their positions.
+const InOrder Strategy = "in_order"
+
+// Ref implements [Record].
+func (p Provider) Ref() Ref { return Ref{Resource: rbac.AIProvider, ID: p.ID, Target: p.Name} }
+
+// Sealings implements [Sealed].
+func (p *Provider) Sealings() []Sealing {
+	return []Sealing{{
+		Table: "ai_providers", Column: "settings",
+		Value: &p.Settings, KeyID: &p.SettingsKeyID, Revision: &p.SecretRevision,
+	}}
+}
+
+// Binding implements [Sealed]: the settings are bound to the provider, to where
+// its traffic goes, and to the public part that stands beside them.
+func (p *Provider) Binding(context.Context, Tx) ([]string, error) {
+	public := sha256.Sum256([]byte(p.SettingsPublic))
+	return []string{p.ID, OriginOf(p.BaseURL), hex.EncodeToString(public[:])}, nil
+}
+
+// A ProviderKey is a row of ai_provider_keys: one upstream credential.
+type ProviderKey struct {
+	ID         string      `audit:"id,ignore"`
+	ProviderID string      `audit:"provider_id,track"`
+	APIKey     secret.Text `audit:"api_key,secret"`
+	KeyID      string      `audit:"api_key_key_id,ignore"`
+	// Position orders the keys of a provider for failover, lowest first.
+	Position    int64     `audit:"position,track"`
+	Label       string    `audit:"label,track"`
+	Hint        string    `audit:"hint,track"`
+	Fingerprint string    `audit:"fingerprint,ignore"`
+	Disabled    bool      `audit:"disabled,track"`
+	ExpiresAt   time.Time `audit:"expires_at,track"` // zero is never
+	LastUsedAt  time.Time `audit:"last_used_at,ignore"`
+	// SecretRevision is raised when APIKey is written.
+	SecretRevision int64     `audit:"secret_revision,ignore"`
+	CreatedAt      time.Time `audit:"created_at,ignore"`
+	UpdatedAt      time.Time `audit:"updated_at,ignore"`
+}
+
+// Ref implements [Record].
+func (k ProviderKey) Ref() Ref {
+	return Ref{Resource: rbac.AIProviderKey, ID: k.ID, Target: k.ProviderID}
+}
+
+// Sealings implements [Sealed].
+func (k *ProviderKey) Sealings() []Sealing {
+	return []Sealing{{
+		Table: "ai_provider_keys", Column: "api_key",
+		Value: &k.APIKey, KeyID: &k.KeyID, Revision: &k.SecretRevision, Hint: &k.Hint, Fingerprint: &k.Fingerprint,
+	}}
+}
+
+// Binding implements [Sealed]: a key is bound to its provider and to the
+// origin that it may be sent to.
+func (k *ProviderKey) Binding(ctx context.Context, tx Tx) ([]string, error) {
+	p, err := tx.Providers.Get(ctx, k.ProviderID)
+	if err != nil {
+		return nil, err
+	}
+	return []string{k.ProviderID, OriginOf(p.BaseURL)}, nil
+}
+
+// OriginOf returns the origin of a base URL: scheme, host and port in lower
+// case, the port always given. A URL without one has the origin "".
+func OriginOf(baseURL string) string {
+	u, err := url.Parse(baseURL)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[strings.ToLower(u.Scheme)]
+	}
+	return strings.ToLower(u.Scheme + "://" + u.Hostname() + ":" + port)
+}
+
+// A User is a person.
+type User struct {
+	ID        string    `audit:"id,ignore"`
+	Name      string    `audit:"name,track"`
+	Role      rbac.Role `audit:"role,track"`
+	Disabled  bool      `audit:"disabled,track"`
+	CreatedAt time.Time `audit:"created_at,ignore"`
+	UpdatedAt time.Time `audit:"updated_at,ignore"`
+}
+
+// Ref implements [Record]. A user owns their own record.
+func (u User) Ref() Ref { return Ref{Resource: rbac.User, ID: u.ID, Owner: u.ID, Target: u.Name} }
+
+// An APIKey is a row of api_keys: a token that a person or tool presents.
+type APIKey struct {
+	ID      string `audit:"id,ignore"`
+	Name    string `audit:"name,track"`
+	OwnerID string `audit:"owner_id,track"`
+	// OwnerName is the name of the owner; it is read with the key and not
+	// written.
+	OwnerName string `audit:"owner,ignore"`
+	// TokenHash is the SHA-256 of the token, which itself is not kept.
+	TokenHash [32]byte `audit:"token_hash,ignore"`
+	Scopes    Set      `audit:"scopes,track"`
+	// Providers and Models are allow-lists; empty allows all.
+	Providers  Set       `audit:"providers,track"`
+	Models     Set       `audit:"models,track"`
+	ExpiresAt  time.Time `audit:"expires_at,track"` // zero is never
+	LastUsedAt time.Time `audit:"last_used_at,ignore"`
+	CreatedAt  time.Time `audit:"created_at,ignore"`
+}
+
+// Ref implements [Record].
+func (k APIKey) Ref() Ref {
+	return Ref{Resource: rbac.APIKey, ID: k.ID, Owner: k.OwnerID, Target: k.Name}
+}
+
+// Limited reports whether the key has an allow-list.
+func (k APIKey) Limited() bool { return !k.Providers.IsEmpty() || !k.Models.IsEmpty() }
+
+// An EncryptionKey is a row of dbcrypt_keys: a data key, wrapped.
+type EncryptionKey struct {
+	Number int64 `audit:"number,ignore"` // set by the backend
+	// ActiveDigest is the HMAC-SHA-256 that names the key in hexadecimal; it
+	// moves to RevokedDigest when the key is retired.
+	ActiveDigest  string     `audit:"active_key_digest,track"`
+	RevokedDigest string     `audit:"revoked_key_digest,track"`
+	Purpose       KeyPurpose `audit:"purpose,track"`
+	// WrappedKey is ciphertext under the KEK that KEKID names, so it may be
+	// read by whoever reads the database.
+	WrappedKey string    `audit:"wrapped_key,ignore"`
+	KEKID      string    `audit:"kek_id,track"`
+	CheckValue string    `audit:"check_value,ignore"`
+	CreatedAt  time.Time `audit:"created_at,ignore"`
+	RevokedAt  time.Time `audit:"revoked_at,track"`
+}
+
+// A KeyPurpose is what a data key is for.
+type KeyPurpose string
+
+// The purposes of data keys.
+const (
+	ForSealing        KeyPurpose = "seal"
+	ForFingerprinting KeyPurpose = "fingerprint"
+)
+
+// Ref implements [Record].
+func (k EncryptionKey) Ref() Ref {
+	id := k.ActiveDigest
+	if id == "" {
+		id = k.RevokedDigest
+	}
+	return Ref{Resource: rbac.EncryptionKey, ID: id, Target: id}
+}
+
+// An AuditEntry says who did what to which record.
+type AuditEntry struct {
+	Index int64 // set by the backend; later entries have higher ones
+	At    time.Time
+
+	ActorKind          ActorKind
+	ActorID, ActorName string
+	TokenID, TokenName string
+
+	Action   rbac.Action
+	Resource rbac.Resource
+	ID       string // of the record
+	Target   string
+	Origin   Origin
+	Diff     string // JSON object: column to {"old","new"} or {"secret":true,…}
+}

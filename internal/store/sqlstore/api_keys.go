@@ -1,0 +1,113 @@
+package sqlstore
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehousehq/gatehouse/internal/rbac"
+	"github.com/gatehousehq/gatehouse/internal/store"
+	"github.com/gatehousehq/gatehouse/internal/store/sqlstore/internal/sqlcgen"
+)
+
+// apiKeys keeps [store.APIKey].
+type apiKeys struct{ *tx }
+
+func (t apiKeys) Get(ctx context.Context, id string) (store.APIKey, error) {
+	if uuid.Validate(id) != nil {
+		return store.APIKey{}, store.ErrNotFound
+	}
+	r, err := t.q.GetAPIKeyByID(ctx, id)
+	return apiKey(r.APIKey, r.OwnerName), t.mapErr(err)
+}
+
+func (t apiKeys) List(ctx context.Context, q store.Query) ([]store.APIKey, error) {
+	rows, err := t.q.GetAPIKeys(ctx, sqlcgen.GetAPIKeysParams{
+		SeeAll: q.Scope.All, OwnerID: idOr(q.Scope.Owner), AfterID: idOr(q.After), MaxRows: rowLimit(q.Limit),
+	})
+	return mapRows(rows, func(r sqlcgen.GetAPIKeysRow) store.APIKey { return apiKey(r.APIKey, r.OwnerName) }), t.mapErr(err)
+}
+
+func (t apiKeys) Insert(ctx context.Context, k store.APIKey) (store.APIKey, error) {
+	if err := t.lock(ctx); err != nil {
+		return store.APIKey{}, err
+	}
+	if err := t.q.InsertAPIKey(ctx, sqlcgen.InsertAPIKeyParams{
+		ID: k.ID, Name: k.Name, OwnerID: k.OwnerID, TokenHash: k.TokenHash[:], Scopes: k.Scopes.String(),
+		Providers: k.Providers.String(), Models: k.Models.String(), ExpiresAt: nullTime(k.ExpiresAt), CreatedAt: t.now(),
+	}); err != nil {
+		return store.APIKey{}, t.mapErr(err)
+	}
+	if err := t.changed(ctx, rbac.APIKey, k.ID); err != nil {
+		return store.APIKey{}, err
+	}
+	return t.Get(ctx, k.ID)
+}
+
+func (t apiKeys) Update(ctx context.Context, id string, edit func(*store.APIKey) error) (store.APIKey, error) {
+	return update(ctx, t.tx, id, t.Get, edit, func(k store.APIKey) (store.APIKey, error) {
+		if err := t.q.UpdateAPIKey(ctx, sqlcgen.UpdateAPIKeyParams{
+			ID: k.ID, Name: k.Name, Scopes: k.Scopes.String(), Providers: k.Providers.String(),
+			Models: k.Models.String(), ExpiresAt: nullTime(k.ExpiresAt),
+		}); err != nil {
+			return store.APIKey{}, t.mapErr(err)
+		}
+		if err := t.changed(ctx, rbac.APIKey, k.ID); err != nil {
+			return store.APIKey{}, err
+		}
+		return t.Get(ctx, k.ID)
+	})
+}
+
+func (t apiKeys) Delete(ctx context.Context, id string) (store.APIKey, error) {
+	if err := t.lock(ctx); err != nil {
+		return store.APIKey{}, err
+	}
+	k, err := t.Get(ctx, id)
+	if err != nil {
+		return store.APIKey{}, err
+	}
+	if err := t.q.DeleteAPIKey(ctx, k.ID); err != nil {
+		return store.APIKey{}, t.mapErr(err)
+	}
+	return k, t.changed(ctx, rbac.APIKey, k.ID)
+}
+
+func apiKey(r sqlcgen.APIKey, ownerName string) store.APIKey {
+	k := store.APIKey{
+		ID: r.ID, Name: r.Name, OwnerID: r.OwnerID, OwnerName: ownerName, Scopes: store.ParseSet(r.Scopes),
+		Providers: store.ParseSet(r.Providers), Models: store.ParseSet(r.Models),
+		ExpiresAt: timeOf(r.ExpiresAt), LastUsedAt: timeOf(r.LastUsedAt), CreatedAt: r.CreatedAt.UTC(),
+	}
+	copy(k.TokenHash[:], r.TokenHash)
+	return k
+}
+
+// credentials implements [store.Credentials].
+type credentials struct{ *tx }
+
+func (t credentials) ByTokenHash(ctx context.Context, hash [32]byte) (store.APIKey, store.User, error) {
+	r, err := t.q.GetAPIKeyByTokenHash(ctx, hash[:])
+	return apiKey(r.APIKey, r.User.Name), user(r.User), t.mapErr(err)
+}
+
+// lastUse implements [store.LastUse].
+type lastUse struct{ *tx }
+
+func (t lastUse) Touch(ctx context.Context, uses []store.Use) error {
+	for _, u := range uses {
+		var err error
+		switch u.Resource {
+		case rbac.AIProviderKey:
+			err = t.q.TouchAIProviderKey(ctx, sqlcgen.TouchAIProviderKeyParams{ID: u.ID, LastUsedAt: nullTime(u.At)})
+		case rbac.APIKey:
+			err = t.q.TouchAPIKey(ctx, sqlcgen.TouchAPIKeyParams{ID: u.ID, LastUsedAt: nullTime(u.At)})
+		default:
+			return &store.InvalidError{Field: "resource", Reason: "has no last use"}
+		}
+		if err != nil {
+			return t.mapErr(err)
+		}
+	}
+	return nil
+}

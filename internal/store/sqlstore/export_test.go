@@ -1,0 +1,50 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/gatehousehq/gatehouse/internal/store/sqlstore/internal/sqlcgen"
+)
+
+// Prepared checks that every query can be prepared on the database of b.
+func Prepared(ctx context.Context, b *Backend) error {
+	q, err := sqlcgen.Prepare(ctx, b.write)
+	if err != nil {
+		return err
+	}
+	return q.Close()
+}
+
+// Rotate calls the two statements that only rotation uses, and returns how many
+// rows each changed.
+func Rotate(ctx context.Context, b *Backend, provider sqlcgen.UpdateEncryptedAIProviderSettingsParams, key sqlcgen.UpdateEncryptedAIProviderKeyParams) (settings, keys int64, err error) {
+	q := sqlcgen.New(b.write)
+	if settings, err = q.UpdateEncryptedAIProviderSettings(ctx, provider); err != nil {
+		return 0, 0, err
+	}
+	keys, err = q.UpdateEncryptedAIProviderKey(ctx, key)
+	return settings, keys, err
+}
+
+// Down undoes all migrations, and Up makes them again.
+func Down(ctx context.Context, b *Backend) error {
+	p, err := b.migrator()
+	if err != nil {
+		return err
+	}
+	_, err = p.DownTo(ctx, 0)
+	return err
+}
+
+// Up makes all migrations.
+func Up(ctx context.Context, b *Backend) error { return b.migrate(ctx) }
+
+// Parameters of the rotation statements, for the tests outside.
+type (
+	RotateSettings = sqlcgen.UpdateEncryptedAIProviderSettingsParams
+	RotateKey      = sqlcgen.UpdateEncryptedAIProviderKeyParams
+)
+
+// NullString is a value that is not null.
+func NullString(s string) sql.NullString { return nullString(s) }

@@ -1,0 +1,111 @@
+package sqlstore
+
+import (
+	"context"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehousehq/gatehouse/internal/rbac"
+	"github.com/gatehousehq/gatehouse/internal/secret"
+	"github.com/gatehousehq/gatehouse/internal/store"
+	"github.com/gatehousehq/gatehouse/internal/store/sqlstore/internal/sqlcgen"
+)
+
+// providerKeys keeps [store.ProviderKey]. A change of a key raises the
+// revision of its provider.
+type providerKeys struct{ *tx }
+
+func (t providerKeys) Get(ctx context.Context, id string) (store.ProviderKey, error) {
+	if uuid.Validate(id) != nil {
+		return store.ProviderKey{}, store.ErrNotFound
+	}
+	r, err := t.q.GetAIProviderKeyByID(ctx, id)
+	return providerKey(r), t.mapErr(err)
+}
+
+func (t providerKeys) List(ctx context.Context, q store.Query) ([]store.ProviderKey, error) {
+	if !q.Scope.All {
+		return nil, nil // keys have no owner
+	}
+	var rows []sqlcgen.AIProviderKey
+	var err error
+	if q.ProviderID == "" {
+		rows, err = t.q.GetAIProviderKeys(ctx)
+	} else {
+		rows, err = t.q.GetAIProviderKeysByProviderID(ctx, q.ProviderID)
+	}
+	if q.After != "" {
+		i := slices.IndexFunc(rows, func(r sqlcgen.AIProviderKey) bool { return r.ID == q.After })
+		rows = rows[i+1:] // all of them, if that key is gone
+	}
+	return mapRows(rows[:min(len(rows), int(rowLimit(q.Limit)))], providerKey), t.mapErr(err)
+}
+
+func (t providerKeys) Insert(ctx context.Context, k store.ProviderKey) (store.ProviderKey, error) {
+	sealed, keyID, err := storable(k.APIKey, k.KeyID)
+	if err != nil {
+		return store.ProviderKey{}, err
+	}
+	if err := t.lock(ctx); err != nil {
+		return store.ProviderKey{}, err
+	}
+	now := t.now()
+	r, err := t.q.InsertAIProviderKey(ctx, sqlcgen.InsertAIProviderKeyParams{
+		ID: k.ID, ProviderID: k.ProviderID, APIKey: sealed, APIKeyKeyID: keyID.String, Position: k.Position,
+		Label: k.Label, Hint: k.Hint, Fingerprint: k.Fingerprint, Disabled: k.Disabled,
+		ExpiresAt: nullTime(k.ExpiresAt), SecretRevision: k.SecretRevision, CreatedAt: now, UpdatedAt: now,
+	})
+	if err != nil {
+		return store.ProviderKey{}, t.mapErr(err)
+	}
+	return providerKey(r), t.touchProvider(ctx, r.ProviderID)
+}
+
+func (t providerKeys) Update(ctx context.Context, id string, edit func(*store.ProviderKey) error) (store.ProviderKey, error) {
+	return update(ctx, t.tx, id, t.Get, edit, func(k store.ProviderKey) (store.ProviderKey, error) {
+		sealed, keyID, err := storable(k.APIKey, k.KeyID)
+		if err != nil {
+			return store.ProviderKey{}, err
+		}
+		r, err := t.q.UpdateAIProviderKey(ctx, sqlcgen.UpdateAIProviderKeyParams{
+			ID: k.ID, APIKey: sealed, APIKeyKeyID: keyID.String, Position: k.Position, Label: k.Label, Hint: k.Hint,
+			Fingerprint: k.Fingerprint, Disabled: k.Disabled, ExpiresAt: nullTime(k.ExpiresAt),
+			SecretRevision: k.SecretRevision, UpdatedAt: t.now(),
+		})
+		if err != nil {
+			return store.ProviderKey{}, t.mapErr(err)
+		}
+		return providerKey(r), t.touchProvider(ctx, r.ProviderID)
+	})
+}
+
+func (t providerKeys) Delete(ctx context.Context, id string) (store.ProviderKey, error) {
+	if uuid.Validate(id) != nil {
+		return store.ProviderKey{}, store.ErrNotFound
+	}
+	if err := t.lock(ctx); err != nil {
+		return store.ProviderKey{}, err
+	}
+	r, err := t.q.DeleteAIProviderKey(ctx, id)
+	if err != nil {
+		return store.ProviderKey{}, t.mapErr(err)
+	}
+	return providerKey(r), t.touchProvider(ctx, r.ProviderID)
+}
+
+func (t providerKeys) touchProvider(ctx context.Context, id string) error {
+	if err := t.q.TouchAIProvider(ctx, sqlcgen.TouchAIProviderParams{ID: id, UpdatedAt: t.now()}); err != nil {
+		return t.mapErr(err)
+	}
+	return t.changed(ctx, rbac.AIProvider, id)
+}
+
+func providerKey(r sqlcgen.AIProviderKey) store.ProviderKey {
+	return store.ProviderKey{
+		ID: r.ID, ProviderID: r.ProviderID, APIKey: secret.FromSealed(r.APIKey), KeyID: r.APIKeyKeyID,
+		Position: r.Position, Label: r.Label, Hint: r.Hint, Fingerprint: r.Fingerprint, Disabled: r.Disabled,
+		ExpiresAt: timeOf(r.ExpiresAt), LastUsedAt: timeOf(r.LastUsedAt), SecretRevision: r.SecretRevision,
+		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+	}
+}

@@ -1,0 +1,37 @@
+-- name: GetAIProviderKeyByID :one
+SELECT * FROM ai_provider_keys WHERE id = $1;
+
+-- name: GetAIProviderKeysByProviderID :many
+SELECT * FROM ai_provider_keys WHERE provider_id = $1 ORDER BY position, created_at, id;
+
+-- name: GetAIProviderKeys :many
+SELECT * FROM ai_provider_keys ORDER BY provider_id, position, created_at, id;
+
+-- name: CountAIProviderKeys :one
+SELECT COUNT(*) FROM ai_provider_keys WHERE provider_id = $1;
+
+-- name: InsertAIProviderKey :one
+INSERT INTO ai_provider_keys (
+    id, provider_id, api_key, api_key_key_id, position, label, hint, fingerprint, disabled,
+    expires_at, secret_revision, created_at, updated_at
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+RETURNING *;
+
+-- name: UpdateAIProviderKey :one
+UPDATE ai_provider_keys
+SET api_key = @api_key, api_key_key_id = @api_key_key_id, position = @position, label = @label, hint = @hint,
+    fingerprint = @fingerprint, disabled = @disabled, expires_at = @expires_at,
+    secret_revision = @secret_revision, updated_at = @updated_at
+WHERE id = @id
+RETURNING *;
+
+-- name: UpdateEncryptedAIProviderKey :execrows
+UPDATE ai_provider_keys SET api_key = @api_key, api_key_key_id = @api_key_key_id
+WHERE id = @id AND secret_revision = @secret_revision AND api_key_key_id = @old_key_id;
+
+-- name: TouchAIProviderKey :exec
+UPDATE ai_provider_keys SET last_used_at = @last_used_at
+WHERE id = @id AND (last_used_at IS NULL OR last_used_at < @last_used_at);
+
+-- name: DeleteAIProviderKey :one
+DELETE FROM ai_provider_keys WHERE id = $1 RETURNING *;

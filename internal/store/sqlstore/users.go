@@ -1,0 +1,77 @@
+package sqlstore
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehousehq/gatehouse/internal/rbac"
+	"github.com/gatehousehq/gatehouse/internal/store"
+	"github.com/gatehousehq/gatehouse/internal/store/sqlstore/internal/sqlcgen"
+)
+
+// users keeps [store.User]. In place of an id it takes a name.
+type users struct{ *tx }
+
+func (t users) Get(ctx context.Context, id string) (store.User, error) {
+	if uuid.Validate(id) == nil {
+		r, err := t.q.GetUserByID(ctx, id)
+		return user(r), t.mapErr(err)
+	}
+	r, err := t.q.GetUserByName(ctx, id)
+	return user(r), t.mapErr(err)
+}
+
+func (t users) List(ctx context.Context, q store.Query) ([]store.User, error) {
+	rows, err := t.q.GetUsers(ctx, sqlcgen.GetUsersParams{
+		SeeAll: q.Scope.All, OwnerID: idOr(q.Scope.Owner), AfterID: idOr(q.After), MaxRows: rowLimit(q.Limit),
+	})
+	return mapRows(rows, user), t.mapErr(err)
+}
+
+func (t users) Insert(ctx context.Context, u store.User) (store.User, error) {
+	if err := t.lock(ctx); err != nil {
+		return store.User{}, err
+	}
+	now := t.now()
+	r, err := t.q.InsertUser(ctx, sqlcgen.InsertUserParams{
+		ID: u.ID, Name: u.Name, Role: string(u.Role), Disabled: u.Disabled, CreatedAt: now, UpdatedAt: now,
+	})
+	if err != nil {
+		return store.User{}, t.mapErr(err)
+	}
+	return user(r), t.changed(ctx, rbac.User, r.ID)
+}
+
+func (t users) Update(ctx context.Context, id string, edit func(*store.User) error) (store.User, error) {
+	return update(ctx, t.tx, id, t.Get, edit, func(u store.User) (store.User, error) {
+		r, err := t.q.UpdateUser(ctx, sqlcgen.UpdateUserParams{
+			ID: u.ID, Name: u.Name, Role: string(u.Role), Disabled: u.Disabled, UpdatedAt: t.now(),
+		})
+		if err != nil {
+			return store.User{}, t.mapErr(err)
+		}
+		return user(r), t.changed(ctx, rbac.User, r.ID)
+	})
+}
+
+func (t users) Delete(ctx context.Context, id string) (store.User, error) {
+	if uuid.Validate(id) != nil {
+		return store.User{}, store.ErrNotFound
+	}
+	if err := t.lock(ctx); err != nil {
+		return store.User{}, err
+	}
+	r, err := t.q.DeleteUser(ctx, id)
+	if err != nil {
+		return store.User{}, t.mapErr(err)
+	}
+	return user(r), t.changed(ctx, rbac.User, r.ID)
+}
+
+func user(r sqlcgen.User) store.User {
+	return store.User{
+		ID: r.ID, Name: r.Name, Role: rbac.Role(r.Role), Disabled: r.Disabled,
+		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+	}
+}

@@ -1,0 +1,280 @@
+// Package store defines what Gatehouse keeps and the one way to reach it.
+//
+// A [DB] hands out transactions, never tables. Each transaction belongs to an
+// [Actor], and its tables are wrapped by three layers, outermost first: dbauthz
+// asks whether the actor may, dbaudit writes down what it did, dbcrypt seals
+// what must not be read from disk. The layers are functions from [Tx] to [Tx];
+// none knows the others, nor the database underneath.
+//
+// It fails closed: the zero Actor may do nothing, a change whose audit entry
+// cannot be written is undone, a secret that is not sealed is refused by the
+// backend, and reading a record never opens its secrets.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gatehousehq/gatehouse/internal/rbac"
+	"github.com/gatehousehq/gatehouse/internal/secret"
+)
+
+// Errors that callers tell apart. Anything else is internal.
+var (
+	// ErrNotFound is for a record that is not there, or is outside the view of
+	// the actor.
+	ErrNotFound = errors.New("not found")
+	// ErrDenied is for an actor that has no right of that kind on any record.
+	ErrDenied = errors.New("permission denied")
+	// ErrStale is for an edit of a record that has changed since it was read.
+	ErrStale = errors.New("changed in the meantime")
+	// ErrUnavailable is for a database that is away, full, or too busy. Nothing
+	// was changed.
+	ErrUnavailable = errors.New("database unavailable")
+	// ErrUnreadable is for a sealed secret that does not open: it was altered,
+	// moved, planted, or sealed under a key that is gone.
+	ErrUnreadable = errors.New("does not open")
+)
+
+// A DeniedError is an [ErrDenied] that says what was missing.
+type DeniedError struct {
+	// Missing is the permission that the actor lacks; zero if it is not for
+	// want of one.
+	Missing rbac.Permission
+	// Reason says, for people, why it is refused. It may be empty.
+	Reason string
+}
+
+func (e *DeniedError) Error() string {
+	if e.Reason != "" {
+		return ErrDenied.Error() + ": " + e.Reason
+	}
+	return ErrDenied.Error() + ": it takes " + e.Missing.String()
+}
+
+// Is makes a DeniedError an [ErrDenied].
+func (e *DeniedError) Is(target error) bool { return target == ErrDenied }
+
+// A ConflictError is for a value that another record has already. Field is the
+// column that must be unique.
+type ConflictError struct{ Field string }
+
+func (e *ConflictError) Error() string { return e.Field + " is taken" }
+
+// An InvalidError is for a value that a record may not have. Field is where it
+// stands; Reason says why, without showing it.
+type InvalidError struct{ Field, Reason string }
+
+func (e *InvalidError) Error() string { return e.Field + " " + e.Reason }
+
+// A Ref names a record.
+type Ref struct {
+	Resource rbac.Resource
+	ID       string
+	// Owner is the id of the user whose record it is, "" for nobody's.
+	Owner string
+	// Target is how the audit log names it: a name, or for a provider key the
+	// full id of its provider.
+	Target string
+}
+
+// A Record is a row of a [Table]. Records are plain values without references:
+// two of them share nothing, and == compares them.
+type Record interface {
+	comparable
+	Ref() Ref
+}
+
+// A Table is one kind of record. Its five methods are the whole vocabulary of
+// the control plane, so that a layer is written once, not once a query.
+type Table[T Record] interface {
+	// Get returns the record with that id.
+	Get(ctx context.Context, id string) (T, error)
+	// List returns the records that q selects, in the order of the table.
+	List(ctx context.Context, q Query) ([]T, error)
+	// Insert adds rec and returns it as stored.
+	Insert(ctx context.Context, rec T) (T, error)
+	// Update reads the record, lets edit change it, and writes it back. An edit
+	// that changes nothing writes nothing.
+	Update(ctx context.Context, id string, edit func(*T) error) (T, error)
+	// Delete removes the record and returns it as it was.
+	Delete(ctx context.Context, id string) (T, error)
+}
+
+// A Query selects records for [Table.List]. A field that a table has no use
+// for is ignored.
+type Query struct {
+	// Scope is what the actor may see. dbauthz sets it, whatever was in it.
+	Scope Scope
+	// ProviderID selects the keys of one provider; "" is those of all.
+	ProviderID string
+	// IncludeDisabled and IncludeDeleted add providers that are left out
+	// otherwise.
+	IncludeDisabled, IncludeDeleted bool
+	// After continues a list behind the record with that id. A table that is
+	// not ordered by id takes the record's Name, a space and its id.
+	After string
+	// Limit is the most records to return; 0 is no limit.
+	Limit int
+}
+
+// A Scope is a set of records by their owner. The zero Scope is empty.
+type Scope struct {
+	All   bool   // every record
+	Owner string // otherwise, those of this user
+}
+
+// A Tx is the tables as one transaction of one actor sees them.
+type Tx struct {
+	Providers      Table[Provider]
+	ProviderKeys   Table[ProviderKey]
+	Users          Table[User]
+	APIKeys        Table[APIKey]
+	EncryptionKeys Table[EncryptionKey]
+	Audit          AuditLog
+	Secrets        Secrets
+	Changes        Changes
+	LastUse        LastUse
+	Credentials    Credentials
+}
+
+// An AuditLog is the append-only record of changes.
+type AuditLog interface {
+	// Append adds an entry. Only dbaudit can reach it.
+	Append(ctx context.Context, e AuditEntry) error
+	// List returns the entries with an index below before (0: all), newest
+	// first.
+	List(ctx context.Context, before int64, limit int) ([]AuditEntry, error)
+}
+
+// Secrets opens what is sealed in a record.
+type Secrets interface {
+	// Open returns the secrets of rec in the clear, by column. It returns
+	// [ErrUnreadable] if one does not open.
+	Open(ctx context.Context, rec Sealed) (map[string]secret.Text, error)
+}
+
+// A Sealed record is one that may have secrets in it.
+type Sealed interface {
+	Ref() Ref
+	// Sealings returns every secret of the record.
+	Sealings() []Sealing
+	// Binding returns what the secrets are bound to besides their own place:
+	// where they may be sent. A sealed secret does not open once it changes.
+	Binding(ctx context.Context, tx Tx) ([]string, error)
+}
+
+// A Sealing is one secret of a record, and the columns that are kept with it.
+// Its pointers lead into the record. Those that may be nil say so.
+type Sealing struct {
+	Table, Column string
+	Value         *secret.Text
+	KeyID         *string // digest of the data key it is sealed under
+	Revision      *int64  // raised each time the secret is written; rotation keeps it
+	Hint          *string // nil: no hint is kept
+	Fingerprint   *string // nil: no fingerprint is kept
+}
+
+// Changes tells what changed in the configuration that the gateway is compiled
+// from.
+type Changes interface {
+	// Generation returns the current generation of the store.
+	Generation(ctx context.Context) (int64, error)
+	// Since returns the records that changed after a generation, oldest first,
+	// and false if not all of those changes are kept any more.
+	Since(ctx context.Context, generation int64) ([]Change, bool, error)
+}
+
+// A Change says that a record changed in some way.
+type Change struct {
+	Generation int64
+	Resource   rbac.Resource
+	// ID of the record; for a provider key, of its provider.
+	ID string
+}
+
+// LastUse notes when keys and tokens were last used. It neither raises the
+// generation nor writes audit entries.
+type LastUse interface {
+	Touch(ctx context.Context, uses []Use) error
+}
+
+// A Use is the last time a provider key or an API key was used.
+type Use struct {
+	Resource rbac.Resource
+	ID       string
+	At       time.Time
+}
+
+// Credentials finds out who presents a token.
+type Credentials interface {
+	// ByTokenHash returns the API key with that SHA-256 and its owner.
+	ByTokenHash(ctx context.Context, hash [32]byte) (APIKey, User, error)
+}
+
+// A Backend is a database. It knows nothing of actors.
+type Backend interface {
+	// View runs fn on a consistent, read-only view.
+	View(ctx context.Context, fn func(Tx) error) error
+	// Update runs fn in a transaction and commits if fn returns nil. It returns
+	// the new generation, or 0 if the transaction did not raise it.
+	Update(ctx context.Context, fn func(Tx) error) (generation int64, err error)
+}
+
+// A Layer wraps the tables of a transaction that is made for who.
+type Layer func(who Actor, tx Tx) Tx
+
+// A DB is a backend behind its layers.
+type DB struct {
+	backend             Backend
+	crypt, audit, authz Layer
+	committed           func(ctx context.Context, generation int64) error
+}
+
+// New stacks the layers on b. All three are required, and their order is
+// fixed.
+func New(b Backend, crypt, audit, authz Layer) *DB {
+	return &DB{backend: b, crypt: crypt, audit: audit, authz: authz}
+}
+
+// OnCommit sets what [DB.Update] does after a commit that raised the
+// generation, before it returns: put the change into force. It must be called
+// before the first Update whose effect matters, and once at most.
+func (db *DB) OnCommit(fn func(ctx context.Context, generation int64) error) { db.committed = fn }
+
+// View runs fn in a read-only transaction on behalf of who.
+func (db *DB) View(ctx context.Context, who Actor, fn func(Tx) error) error {
+	return db.backend.View(ctx, func(tx Tx) error { return fn(db.stack(who, tx)) })
+}
+
+// A NotInForceError is returned by [DB.Update] for a change that is committed
+// but that this process could not put into force yet.
+type NotInForceError struct{ Err error }
+
+func (e *NotInForceError) Error() string {
+	return fmt.Sprintf("saved, but not in force yet: %v", e.Err)
+}
+
+func (e *NotInForceError) Unwrap() error { return e.Err }
+
+// Update runs fn in a transaction on behalf of who and commits if fn returns
+// nil. When it returns nil, the change is in force in this process.
+func (db *DB) Update(ctx context.Context, who Actor, fn func(Tx) error) error {
+	generation, err := db.backend.Update(ctx, func(tx Tx) error { return fn(db.stack(who, tx)) })
+	if err != nil {
+		return err
+	}
+	if generation == 0 || db.committed == nil {
+		return nil
+	}
+	if err := db.committed(ctx, generation); err != nil {
+		return &NotInForceError{err}
+	}
+	return nil
+}
+
+func (db *DB) stack(who Actor, tx Tx) Tx {
+	return db.authz(who, db.audit(who, db.crypt(who, tx)))
+}
