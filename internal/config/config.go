@@ -1,0 +1,224 @@
+// Package config is what a server must know before it has a database. Each
+// setting is a flag, a variable GATEHOUSE_FLAG, and a key of the YAML file that
+// --config names; the first of these that is given counts.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/gatehousehq/gatehouse/internal/datadir"
+	"github.com/gatehousehq/gatehouse/internal/secret"
+)
+
+// A Config is the settings of a server. See [Config.Bind] for what each means.
+type Config struct {
+	DataDir         string
+	HTTPAddress     string
+	DatabaseURL     secret.Text // zero is SQLite in the data directory
+	LogLevel        slog.Level
+	LogFormat       string
+	ShutdownTimeout time.Duration
+	TLSCert, TLSKey string
+	PublicURL       string
+	TrustedProxies  []netip.Prefix
+
+	UpstreamDeny, UpstreamAllow []netip.Prefix
+	FirstByteTimeout            time.Duration
+	IdleTimeout                 time.Duration
+	ReplayBody                  int64 // bytes
+	ReplayMemory                int64 // bytes
+
+	file string
+}
+
+// Bind defines the settings as flags of fs, with their defaults.
+func (c *Config) Bind(fs *pflag.FlagSet) {
+	fs.StringVar(&c.file, "config", "", "YAML `file` with settings, named as the flags are")
+	fs.StringVar(&c.DataDir, "data-dir", datadir.Default(), "`directory` of the database, the encryption key and the owner's token")
+	fs.StringVar(&c.HTTPAddress, "http-address", "127.0.0.1:8090", "`address` to listen on")
+	fs.Var((*secretValue)(&c.DatabaseURL), "database-url", "PostgreSQL `URL`, postgres://…; left out: SQLite in the data directory. It has a password in it, so prefer the variable or the file")
+	fs.Var((*levelValue)(&c.LogLevel), "log-level", "debug, info, warn or error")
+	fs.StringVar(&c.LogFormat, "log-format", "text", "text or json")
+	fs.DurationVar(&c.ShutdownTimeout, "shutdown-timeout", 30*time.Second, "how long running requests may take to finish when the server stops")
+	fs.StringVar(&c.TLSCert, "tls-cert", "", "PEM `file` of the certificate chain; read again when it changes")
+	fs.StringVar(&c.TLSKey, "tls-key", "", "PEM `file` of the certificate's private key")
+	fs.StringVar(&c.PublicURL, "public-url", "", "`URL` that clients reach this server by, if it is not the address it listens on")
+	fs.Var((*prefixesValue)(&c.TrustedProxies), "trusted-proxies", "`networks` of reverse proxies whose X-Forwarded-For is believed, separated by commas")
+	fs.Var((*prefixesValue)(&c.UpstreamDeny), "upstream-deny", "`networks` that providers must not be in, besides link-local and cloud metadata addresses, which never may")
+	fs.Var((*prefixesValue)(&c.UpstreamAllow), "upstream-allow", "the only `networks` that providers may be in; left out: all that are not denied")
+	fs.DurationVar(&c.FirstByteTimeout, "first-byte-timeout", 5*time.Minute, "how long a provider may take to begin its answer")
+	fs.DurationVar(&c.IdleTimeout, "idle-timeout", 5*time.Minute, "how long a provider may pause within an answer")
+	fs.Int64Var(&c.ReplayBody, "replay-body", 8<<20, "largest request in `bytes` that is held so that it can be sent again with the next key")
+	fs.Int64Var(&c.ReplayMemory, "replay-memory", 256<<20, "`bytes` that all held requests together may take")
+}
+
+// Load completes the settings that no flag of fs gave, by environment and
+// file, and checks them all.
+func (c *Config) Load(fs *pflag.FlagSet, lookup func(string) (string, bool)) error {
+	if v, ok := lookup(Variable("config")); ok && !fs.Changed("config") {
+		c.file = v
+	}
+	fromFile, err := c.readFile(fs)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	fs.VisitAll(func(f *pflag.Flag) {
+		if f.Changed || f.Name == "config" || f.Name == "help" {
+			return
+		}
+		value, source, ok := "", "", false
+		if value, ok = lookup(Variable(f.Name)); ok {
+			source = Variable(f.Name)
+		} else if value, ok = fromFile[f.Name]; ok {
+			source = c.file + ": " + f.Name
+		} else {
+			return
+		}
+		if err := f.Value.Set(value); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", source, err))
+		}
+	})
+	return errors.Join(append(errs, c.check())...)
+}
+
+// Variable returns the name of the environment variable of a flag.
+func Variable(flag string) string {
+	return "GATEHOUSE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+func (c *Config) readFile(fs *pflag.FlagSet) (map[string]string, error) {
+	if c.file == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(c.file)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	raw := map[string]any{}
+	if err := yaml.NewDecoder(bytes.NewReader(b)).Decode(&raw); err != nil && len(bytes.TrimSpace(b)) > 0 {
+		// The parser quotes what it read, which may be a secret.
+		return nil, fmt.Errorf("%s is not a YAML file of settings, one NAME: VALUE a line", c.file)
+	}
+	out := map[string]string{}
+	for name, v := range raw {
+		if fs.Lookup(name) == nil || name == "config" || name == "help" {
+			return nil, fmt.Errorf("%s: there is no setting %q; they are named as the flags of gatehouse server", c.file, name)
+		}
+		if list, ok := v.([]any); ok {
+			var parts []string
+			for _, e := range list {
+				parts = append(parts, fmt.Sprint(e))
+			}
+			v = strings.Join(parts, ",")
+		}
+		out[name] = fmt.Sprint(v)
+	}
+	return out, nil
+}
+
+func (c *Config) check() error {
+	var errs []error
+	refuse := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.DataDir == "" {
+		refuse("data-dir: there is no home directory to put it in; name one")
+	}
+	if !slices.Contains([]string{"text", "json"}, c.LogFormat) {
+		refuse("log-format: must be text or json")
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		refuse("tls-cert and tls-key: give both or none")
+	}
+	if u := c.DatabaseURL.Reveal(); u != "" && !strings.HasPrefix(u, "postgres://") && !strings.HasPrefix(u, "postgresql://") {
+		refuse("database-url: must begin with postgres://; without it, SQLite in the data directory is used")
+	}
+	if c.PublicURL != "" {
+		if u, err := url.Parse(c.PublicURL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			refuse("public-url: must be an http or https URL")
+		}
+		c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+	}
+	for name, d := range map[string]time.Duration{
+		"shutdown-timeout": c.ShutdownTimeout, "first-byte-timeout": c.FirstByteTimeout, "idle-timeout": c.IdleTimeout,
+	} {
+		if d < 0 || d == 0 && name != "shutdown-timeout" {
+			refuse("%s: must be longer than nothing", name)
+		}
+	}
+	if c.ReplayBody < 0 || c.ReplayMemory < 0 {
+		refuse("replay-body and replay-memory: must not be negative")
+	}
+	return errors.Join(errs...)
+}
+
+// A secretValue is a flag whose value does not show.
+type secretValue secret.Text
+
+func (*secretValue) String() string { return "" }
+
+func (*secretValue) Type() string { return "string" }
+
+func (v *secretValue) Set(s string) error {
+	*v = secretValue(secret.New(s))
+	return nil
+}
+
+type levelValue slog.Level
+
+func (v *levelValue) String() string { return strings.ToLower(slog.Level(*v).String()) }
+
+func (*levelValue) Type() string { return "level" }
+
+func (v *levelValue) Set(s string) error {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(s)); err != nil {
+		return errors.New("must be debug, info, warn or error")
+	}
+	*v = levelValue(l)
+	return nil
+}
+
+type prefixesValue []netip.Prefix
+
+func (v *prefixesValue) String() string {
+	var parts []string
+	for _, p := range *v {
+		parts = append(parts, p.String())
+	}
+	return strings.Join(parts, ",")
+}
+
+func (*prefixesValue) Type() string { return "networks" }
+
+func (v *prefixesValue) Set(s string) error {
+	var out []netip.Prefix
+	for part := range strings.SplitSeq(s, ",") {
+		part = strings.TrimSpace(part)
+		if part == "" {
+			continue
+		}
+		p, err := netip.ParsePrefix(part)
+		if err != nil {
+			a, addrErr := netip.ParseAddr(part)
+			if addrErr != nil {
+				return errors.New("must be networks such as 10.0.0.0/8 or single addresses, separated by commas")
+			}
+			p = netip.PrefixFrom(a, a.BitLen())
+		}
+		out = append(out, p.Masked())
+	}
+	*v = out
+	return nil
+}

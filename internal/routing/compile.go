@@ -1,0 +1,153 @@
+package routing
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/url"
+
+	"github.com/gatehousehq/gatehouse/internal/rbac"
+	"github.com/gatehousehq/gatehouse/internal/settings"
+	"github.com/gatehousehq/gatehouse/internal/store"
+	"github.com/gatehousehq/gatehouse/internal/token"
+)
+
+// A compiler turns records, as one transaction sees them, into what the
+// gateway serves from. A secret that does not open takes its key, or for
+// settings its provider, out of service, and nothing else.
+type compiler struct {
+	ctx context.Context
+	tx  store.Tx
+	log *slog.Logger
+}
+
+// whole compiles everything.
+func (c compiler) whole(generation int64) (*Snapshot, error) {
+	recs, err := c.tx.Providers.List(c.ctx, store.Query{IncludeDisabled: true})
+	if err != nil {
+		return nil, err
+	}
+	providers := make([]*Provider, 0, len(recs))
+	for _, rec := range recs {
+		p, err := c.provider(rec)
+		if err != nil {
+			return nil, err
+		}
+		providers = append(providers, p)
+	}
+	users, err := c.tx.Users.List(c.ctx, store.Query{})
+	if err != nil {
+		return nil, err
+	}
+	owners := make(map[string]store.User, len(users))
+	for _, u := range users {
+		owners[u.ID] = u
+	}
+	keys, err := c.tx.APIKeys.List(c.ctx, store.Query{})
+	if err != nil {
+		return nil, err
+	}
+	tokens := make(map[token.Hash]*Token, len(keys))
+	for _, k := range keys {
+		tokens[k.TokenHash] = newToken(k, owners[k.OwnerID])
+	}
+	return NewSnapshot(generation, providers, tokens), nil
+}
+
+// providerByID returns nil for a provider that is gone.
+func (c compiler) providerByID(id string) (*Provider, error) {
+	rec, err := c.tx.Providers.Get(c.ctx, id)
+	if errors.Is(err, store.ErrNotFound) || err == nil && rec.Deleted {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.provider(rec)
+}
+
+func (c compiler) provider(rec store.Provider) (*Provider, error) {
+	p := &Provider{ID: rec.ID, Name: rec.Name, Dialect: Dialect(rec.Type), Enabled: rec.Enabled}
+	base, err := url.Parse(rec.BaseURL)
+	if err != nil || base.Host == "" {
+		p.Fault = "its base_url is not a URL"
+		return p, nil
+	}
+	p.BaseURL = base
+	if p.Headers, err = c.headers(rec); err != nil {
+		if !errors.Is(err, store.ErrUnreadable) {
+			return nil, err
+		}
+		c.log.WarnContext(c.ctx, "provider settings unreadable", "provider", rec.Name, "provider_id", rec.ID, "error", err)
+		p.Fault = "its settings cannot be read; save them again"
+		return p, nil
+	}
+	keys, err := c.tx.ProviderKeys.List(c.ctx, store.Query{ProviderID: rec.ID})
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range keys {
+		key := Key{ID: k.ID, Disabled: k.Disabled, ExpiresAt: k.ExpiresAt}
+		opened, err := c.tx.Secrets.Open(c.ctx, &k)
+		switch {
+		case err == nil:
+			key.Secret = opened["api_key"]
+		case errors.Is(err, store.ErrUnreadable):
+			c.log.WarnContext(c.ctx, "provider key unreadable", "provider", rec.Name, "key_id", k.ID, "error", err)
+		default:
+			return nil, err
+		}
+		key.Unreadable = key.Secret.IsZero()
+		p.Keys = append(p.Keys, key)
+	}
+	return p, nil
+}
+
+// headers returns what the settings of a provider add to its requests. They
+// are read from the sealed document, not from the public copy beside it.
+func (c compiler) headers(rec store.Provider) (map[string]string, error) {
+	opened, err := c.tx.Secrets.Open(c.ctx, &rec)
+	if err != nil {
+		return nil, err
+	}
+	doc := opened["settings"]
+	if doc.IsZero() {
+		if rec.SettingsPublic != "" {
+			return nil, store.ErrUnreadable // the sealed document was taken away
+		}
+		return nil, nil
+	}
+	parsed, err := settings.Parse(string(rec.Type), []byte(doc.Reveal()))
+	if err != nil {
+		return nil, errors.Join(store.ErrUnreadable, err)
+	}
+	return parsed.Headers(), nil
+}
+
+// tokenByID returns nil for a token that is gone.
+func (c compiler) tokenByID(id string) (token.Hash, *Token, error) {
+	k, err := c.tx.APIKeys.Get(c.ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return token.Hash{}, nil, nil
+	}
+	if err != nil {
+		return token.Hash{}, nil, err
+	}
+	owner, err := c.tx.Users.Get(c.ctx, k.OwnerID)
+	if err != nil {
+		return token.Hash{}, nil, err
+	}
+	return k.TokenHash, newToken(k, owner), nil
+}
+
+// newToken works in what the token's owner may do: nothing, if they are
+// disabled or gone.
+func newToken(k store.APIKey, owner store.User) *Token {
+	may := func(a rbac.Action) bool {
+		return k.Reach(owner, rbac.Permission{Resource: rbac.Gateway, Action: a}) == rbac.All
+	}
+	return &Token{
+		ID: k.ID, Name: k.Name, Use: may(rbac.Use), Passthrough: may(rbac.Passthrough),
+		Providers: k.Providers.Slice(), Models: k.Models.Slice(), ExpiresAt: k.ExpiresAt,
+	}
+}

@@ -1,0 +1,121 @@
+// Package routing holds the configuration that the gateway serves from: an
+// immutable [Snapshot], compiled from the store and swapped whole.
+//
+// A reader takes the current snapshot once per request and uses it to the end,
+// so that a change never reaches a request under way. A change copies only the
+// shards it touches.
+package routing
+
+import (
+	"net/url"
+	"time"
+
+	"github.com/gatehousehq/gatehouse/internal/secret"
+	"github.com/gatehousehq/gatehouse/internal/token"
+)
+
+// A Snapshot is the configuration as of one generation of the store. Neither
+// it nor anything reached through it ever changes. The nil Snapshot is empty.
+type Snapshot struct {
+	// Generation is the store's generation that the snapshot shows.
+	Generation int64
+
+	providers     shards[string, *Provider]  // live ones, by name
+	providerNames shards[string, string]     // name by id
+	tokens        shards[token.Hash, *Token] // by hash
+	tokenHashes   shards[string, token.Hash] // hash by id
+}
+
+// Provider returns the live provider of that name, or nil. It may be disabled.
+func (s *Snapshot) Provider(name string) *Provider {
+	if s == nil {
+		return nil
+	}
+	p, _ := s.providers.get(name)
+	return p
+}
+
+// Token returns the token with that hash, or nil. It may have expired.
+func (s *Snapshot) Token(h token.Hash) *Token {
+	if s == nil {
+		return nil
+	}
+	t, _ := s.tokens.get(h)
+	return t
+}
+
+// A Dialect is the API that clients speak to a provider.
+type Dialect string
+
+// The dialects.
+const (
+	OpenAI    Dialect = "openai"
+	Anthropic Dialect = "anthropic"
+)
+
+// A Provider is an upstream as the gateway sees it.
+type Provider struct {
+	ID      string
+	Name    string
+	Dialect Dialect
+	Enabled bool
+	// BaseURL is what the vendor's SDK takes: with /v1 for openai, without it
+	// for anthropic. It has no trailing slash, query, fragment or user.
+	BaseURL *url.URL
+	// Headers are set on each request upstream, over what the client sent.
+	Headers map[string]string
+	// Keys are the provider's credentials in the order in which to try them.
+	// Disabled and unreadable ones are among them, so that "no key" can be told
+	// from "no usable key". A provider without keys sends no credential.
+	Keys []Key
+	// Fault says, for people, why the provider cannot be served at all (its
+	// settings do not open, say). It is empty when it can.
+	Fault string
+}
+
+// A Key is one credential of a provider.
+type Key struct {
+	ID       string
+	Secret   secret.Text // open; zero if Unreadable
+	Disabled bool
+	// Unreadable is set when the stored secret does not open.
+	Unreadable bool
+	// ExpiresAt is when the key stops being used; zero is never.
+	ExpiresAt time.Time
+}
+
+// A Token is what a client presents, with all that is needed to decide.
+type Token struct {
+	ID   string
+	Name string
+	// Use is whether the token may use the gateway; Passthrough, whether it may
+	// call paths outside inference. Owner, role and scopes are worked in.
+	Use         bool
+	Passthrough bool
+	// Providers and Models are the allow-lists: nil allows all.
+	Providers []string
+	Models    []string
+	// ExpiresAt is when the token stops being valid; zero is never.
+	ExpiresAt time.Time
+}
+
+// NewSnapshot returns a snapshot of exactly these providers and tokens.
+func NewSnapshot(generation int64, providers []*Provider, tokens map[token.Hash]*Token) *Snapshot {
+	p, names := shards[string, *Provider]{}.edit(), shards[string, string]{}.edit()
+	for _, rec := range providers {
+		p.set(rec.Name, rec)
+		names.set(rec.ID, rec.Name)
+	}
+	t, hashes := shards[token.Hash, *Token]{}.edit(), shards[string, token.Hash]{}.edit()
+	for h, rec := range tokens {
+		t.set(h, rec)
+		hashes.set(rec.ID, h)
+	}
+	return &Snapshot{
+		Generation: generation, providers: p.done(), providerNames: names.done(),
+		tokens: t.done(), tokenHashes: hashes.done(),
+	}
+}
+
+// Empty reports whether there is no provider.
+func (s *Snapshot) Empty() bool { return s == nil || s.providers.len() == 0 }
