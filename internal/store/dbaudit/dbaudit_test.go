@@ -1,0 +1,137 @@
+package dbaudit_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatehousehq/gatehouse/internal/rbac"
+	"github.com/gatehousehq/gatehouse/internal/secret"
+	"github.com/gatehousehq/gatehouse/internal/store"
+	"github.com/gatehousehq/gatehouse/internal/store/dbauthz"
+	"github.com/gatehousehq/gatehouse/internal/store/dbcrypt"
+	"github.com/gatehousehq/gatehouse/internal/store/dbgen"
+	"github.com/gatehousehq/gatehouse/internal/store/storetest"
+)
+
+func TestEveryChangeIsWrittenDown(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		ctx := t.Context()
+		start := len(s.Audit(t))
+		p := dbgen.Provider(t, s.DB, store.Provider{Name: "vendor"})
+		k := dbgen.ProviderKey(t, s.DB, store.ProviderKey{ProviderID: p.ID, APIKey: secret.New("sk-canary-0123456789-abcdef")})
+		err := s.Update(ctx, dbgen.Owner, func(tx store.Tx) error {
+			if _, err := tx.Providers.Update(ctx, p.ID, func(p *store.Provider) error { p.Enabled = false; return nil }); err != nil {
+				return err
+			}
+			if _, err := tx.ProviderKeys.Update(ctx, k.ID, func(k *store.ProviderKey) error { k.APIKey = secret.New("sk-canary-9876543210-abcdef"); return nil }); err != nil {
+				return err
+			}
+			if _, err := tx.ProviderKeys.Delete(ctx, k.ID); err != nil {
+				return err
+			}
+			_, err := tx.Providers.Delete(ctx, p.ID)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, e := range s.Audit(t)[start:] {
+			got = append(got, fmt.Sprintf("%s %s %s %s", e.Action, e.Resource, e.Target, e.Diff))
+			if e.ActorKind != store.ActorUser || e.ActorID != dbgen.Owner.ID || e.TokenName != "test token" || e.Origin != dbgen.Owner.Origin || time.Since(e.At) > time.Minute {
+				t.Errorf("entry %d: %+v", e.Index, e)
+			}
+			if e.Resource == rbac.AIProvider && e.ID != p.ID || e.Resource == rbac.AIProviderKey && e.ID != k.ID {
+				t.Errorf("entry %d is about %s", e.Index, e.ID)
+			}
+			if strings.Contains(e.Diff, "canary") || !json.Valid([]byte(e.Diff)) {
+				t.Errorf("entry %d: the diff shows a secret or is not JSON", e.Index)
+			}
+		}
+		want := []string{
+			`create ai_provider vendor {"type":{"new":"openai"},"name":{"new":"vendor"},"display_name":{"new":"vendor"},"enabled":{"new":true},"base_url":{"new":"http://127.0.0.1:1/v1"},"strategy":{"new":"in_order"}}`,
+			`create ai_provider_key ` + p.ID + ` {"provider_id":{"new":"` + p.ID + `"},"api_key":{"secret":true},"position":{"new":1},"hint":{"new":"sk-…cdef"}}`,
+			`update ai_provider vendor {"enabled":{"old":true,"new":false}}`,
+			`update ai_provider_key ` + p.ID + ` {"api_key":{"secret":true}}`,
+			`delete ai_provider_key ` + p.ID + ` {"provider_id":{"old":"` + p.ID + `"},"api_key":{"secret":true},"position":{"old":1},"hint":{"old":"sk-…cdef"}}`,
+			`delete ai_provider vendor {"type":{"old":"openai"},"name":{"old":"vendor"},"display_name":{"old":"vendor"},"base_url":{"old":"http://127.0.0.1:1/v1"},"strategy":{"old":"in_order"}}`,
+		}
+		if d := cmp.Diff(got, want); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
+// writeAProvider makes one change and reports whether it is there afterwards.
+func writeAProvider(t *testing.T, s *storetest.Store, db *store.DB) (changed bool, err error) {
+	t.Helper()
+	id := dbgen.ID()
+	err = db.Update(t.Context(), dbgen.Owner, func(tx store.Tx) error {
+		_, err := tx.Providers.Insert(t.Context(), store.Provider{ID: id, Type: store.TypeOpenAI, Name: "x", BaseURL: "http://h", Strategy: store.InOrder})
+		return err
+	})
+	var n int
+	if scanErr := s.Raw.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM ai_providers WHERE id = $1", id).Scan(&n); scanErr != nil {
+		t.Fatal(scanErr)
+	}
+	return n == 1, err
+}
+
+func TestNoEntryNoChange(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		s.Exec(t, "INSERT INTO audit_logs SELECT 9223372036854775807, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff FROM audit_logs WHERE entry_index = 1")
+		changed, err := writeAProvider(t, s, s.DB) // the next index does not exist
+		if changed || err == nil {
+			t.Errorf("changed %v, err = %v", changed, err)
+		}
+		// The control: with the layer left out, the change is made.
+		none := func(_ store.Actor, tx store.Tx) store.Tx { return tx }
+		unaudited := store.New(s.Backend, dbcrypt.Layer(s.Ring, s.Backend.Installation()), none, dbauthz.Layer)
+		if changed, err := writeAProvider(t, s, unaudited); !changed || err != nil {
+			t.Errorf("without the layer: changed %v, err = %v", changed, err)
+		}
+	})
+}
+
+func TestEveryFieldHasAClass(t *testing.T) {
+	t.Parallel()
+	for _, rec := range []any{store.Provider{}, store.ProviderKey{}, store.User{}, store.APIKey{}, store.EncryptionKey{}} {
+		typ := reflect.TypeOf(rec)
+		names := map[string]bool{}
+		for i := range typ.NumField() {
+			f := typ.Field(i)
+			name, class, _ := strings.Cut(f.Tag.Get("audit"), ",")
+			isSecret := f.Type == reflect.TypeFor[secret.Text]()
+			switch {
+			case name == "" || names[name] || class != "track" && class != "secret" && class != "ignore":
+				t.Errorf("%s.%s has the audit tag %q", typ, f.Name, f.Tag.Get("audit"))
+			case isSecret != (class == "secret"):
+				t.Errorf("%s.%s is of class %s", typ, f.Name, class)
+			}
+			names[name] = true
+		}
+	}
+}
+
+// Records share nothing with their copies: a diff taken of an aliased slice
+// would be empty.
+func TestRecordsHoldNoReferences(t *testing.T) {
+	t.Parallel()
+	for _, rec := range []any{store.Provider{}, store.ProviderKey{}, store.User{}, store.APIKey{}, store.EncryptionKey{}} {
+		typ := reflect.TypeOf(rec)
+		for i := range typ.NumField() {
+			switch f := typ.Field(i); f.Type.Kind() {
+			case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface, reflect.Func, reflect.Chan:
+				t.Errorf("%s.%s is a %s", typ, f.Name, f.Type.Kind())
+			}
+		}
+	}
+}
