@@ -1,0 +1,282 @@
+package routing_test
+
+import (
+	"fmt"
+	"log/slog"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/gatehousehq/gatehouse/internal/authn"
+	"github.com/gatehousehq/gatehouse/internal/rbac"
+	"github.com/gatehousehq/gatehouse/internal/routing"
+	"github.com/gatehousehq/gatehouse/internal/secret"
+	"github.com/gatehousehq/gatehouse/internal/store"
+	"github.com/gatehousehq/gatehouse/internal/store/dbgen"
+	"github.com/gatehousehq/gatehouse/internal/store/storetest"
+	"github.com/gatehousehq/gatehouse/internal/token"
+)
+
+func newTable(t *testing.T, s *storetest.Store) *routing.Table {
+	t.Helper()
+	table := routing.NewTable(s.DB, authn.Compiler, slog.New(slog.DiscardHandler))
+	if err := table.Refresh(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+func generation(t *testing.T, s *storetest.Store) (g int64) {
+	t.Helper()
+	if err := s.View(t.Context(), authn.Compiler, func(tx store.Tx) (err error) {
+		g, err = tx.Changes.Generation(t.Context())
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func refresh(t *testing.T, s *storetest.Store, table *routing.Table) *routing.Snapshot {
+	t.Helper()
+	g := generation(t, s)
+	if err := table.Refresh(t.Context(), g); err != nil {
+		t.Fatal(err)
+	}
+	if got := table.Current().Generation; got != g {
+		t.Fatalf("the snapshot is of generation %d, want %d", got, g)
+	}
+	return table.Current()
+}
+
+func TestSnapshotFollowsTheStore(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		ctx := t.Context()
+		table := newTable(t, s)
+		if !table.Current().Empty() {
+			t.Error("not empty at first")
+		}
+		p := dbgen.Provider(t, s.DB, store.Provider{Name: "vendor", BaseURL: "https://h.example/v1"})
+		one := dbgen.ProviderKey(t, s.DB, store.ProviderKey{ProviderID: p.ID, APIKey: secret.New("sk-one"), Position: 2})
+		two := dbgen.ProviderKey(t, s.DB, store.ProviderKey{ProviderID: p.ID, APIKey: secret.New("sk-two"), Position: 1})
+		owner := dbgen.User(t, s.DB, store.User{})
+		_, tok := dbgen.APIKey(t, s.DB, owner, store.APIKey{Models: store.SetOf("m*")})
+		before := table.Current()
+		snap := refresh(t, s, table)
+		if before.Provider("vendor") != nil {
+			t.Error("the old snapshot changed")
+		}
+		got := snap.Provider("vendor")
+		if got == nil || got.ID != p.ID || got.BaseURL.String() != "https://h.example/v1" || got.Dialect != routing.OpenAI || !got.Enabled || got.Fault != "" {
+			t.Fatalf("provider = %+v", got)
+		}
+		if len(got.Keys) != 2 || got.Keys[0].ID != two.ID || got.Keys[0].Secret.Reveal() != "sk-two" || got.Keys[1].ID != one.ID {
+			t.Errorf("keys = %+v", got.Keys)
+		}
+		tk := snap.Token(token.Sum(tok.Reveal()))
+		if tk == nil || !tk.Use || tk.Passthrough || tk.Providers != nil || !reflect.DeepEqual(tk.Models, []string{"m*"}) {
+			t.Errorf("token = %+v", tk)
+		}
+
+		if err := s.Update(ctx, dbgen.Owner, func(tx store.Tx) error {
+			if _, err := tx.ProviderKeys.Delete(ctx, two.ID); err != nil {
+				return err
+			}
+			_, err := tx.ProviderKeys.Update(ctx, one.ID, func(k *store.ProviderKey) error { k.Disabled = true; return nil })
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if got := refresh(t, s, table).Provider("vendor"); len(got.Keys) != 1 || !got.Keys[0].Disabled {
+			t.Errorf("keys = %+v", got.Keys)
+		}
+		if len(snap.Provider("vendor").Keys) != 2 {
+			t.Error("a reader's snapshot changed under it")
+		}
+
+		// Disabling a user takes their tokens out of force.
+		if err := s.Update(ctx, dbgen.Owner, func(tx store.Tx) error {
+			_, err := tx.Users.Update(ctx, owner.ID, func(u *store.User) error { u.Disabled = true; return nil })
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if tk := refresh(t, s, table).Token(token.Sum(tok.Reveal())); tk == nil || tk.Use {
+			t.Errorf("the token of a disabled user: %+v", tk)
+		}
+	})
+}
+
+// Whatever happens in the store, applying changes gives what compiling whole
+// would.
+func TestApplyingEqualsCompilingWhole(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		ctx := t.Context()
+		table := newTable(t, s)
+		var providers []store.Provider
+		var keys []store.ProviderKey
+		var tokens []store.APIKey
+		var hashes []token.Hash
+		owner := dbgen.User(t, s.DB, store.User{})
+		do := func(fn func(store.Tx) error) {
+			if err := s.Update(ctx, dbgen.Owner, fn); err != nil {
+				t.Fatal(err)
+			}
+		}
+		names := map[string]bool{}
+		rapid.Check(t, func(rt *rapid.T) {
+			for range rapid.IntRange(1, 5).Draw(rt, "steps") {
+				switch op := rapid.IntRange(0, 6).Draw(rt, "op"); {
+				case op == 0 || len(providers) == 0:
+					p := dbgen.Provider(t, s.DB, store.Provider{})
+					names[p.Name] = true
+					providers = append(providers, p)
+				case op == 1:
+					p := providers[rapid.IntRange(0, len(providers)-1).Draw(rt, "provider")]
+					keys = append(keys, dbgen.ProviderKey(t, s.DB, store.ProviderKey{ProviderID: p.ID}))
+				case op == 2 && len(keys) > 0:
+					i := rapid.IntRange(0, len(keys)-1).Draw(rt, "key")
+					do(func(tx store.Tx) error { _, err := tx.ProviderKeys.Delete(ctx, keys[i].ID); return err })
+					keys = append(keys[:i], keys[i+1:]...)
+				case op == 3:
+					p := providers[rapid.IntRange(0, len(providers)-1).Draw(rt, "provider")]
+					do(func(tx store.Tx) error {
+						_, err := tx.Providers.Update(ctx, p.ID, func(p *store.Provider) error { p.Enabled = !p.Enabled; return nil })
+						return err
+					})
+				case op == 4:
+					k, tok := dbgen.APIKey(t, s.DB, owner, store.APIKey{})
+					tokens, hashes = append(tokens, k), append(hashes, token.Sum(tok.Reveal()))
+				case op == 5 && len(tokens) > 0:
+					k := tokens[rapid.IntRange(0, len(tokens)-1).Draw(rt, "token")]
+					_ = s.Update(ctx, dbgen.Owner, func(tx store.Tx) error { _, err := tx.APIKeys.Delete(ctx, k.ID); return err }) // it may be gone already
+				case op == 6:
+					i := rapid.IntRange(0, len(providers)-1).Draw(rt, "provider")
+					gone := providers[i]
+					var left []store.ProviderKey
+					do(func(tx store.Tx) error {
+						for _, k := range keys {
+							if k.ProviderID != gone.ID {
+								left = append(left, k)
+							} else if _, err := tx.ProviderKeys.Delete(ctx, k.ID); err != nil {
+								return err
+							}
+						}
+						_, err := tx.Providers.Delete(ctx, gone.ID)
+						return err
+					})
+					keys, providers = left, append(providers[:i], providers[i+1:]...)
+				}
+			}
+			applied, whole := refresh(t, s, table), newTable(t, s).Current()
+			for name := range names {
+				if a, w := applied.Provider(name), whole.Provider(name); !reflect.DeepEqual(a, w) {
+					rt.Fatalf("provider %s: applied %+v, whole %+v", name, a, w)
+				}
+			}
+			for _, h := range hashes {
+				if a, w := applied.Token(h), whole.Token(h); !reflect.DeepEqual(a, w) {
+					rt.Fatalf("token: applied %+v, whole %+v", a, w)
+				}
+			}
+		})
+	})
+}
+
+// What was tampered with in the database is never served, and everything else
+// still is.
+func TestTamperingTakesOutOneKeyOnly(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		good := dbgen.Provider(t, s.DB, store.Provider{Name: "good", BaseURL: "https://good.example/v1"})
+		goodKey := dbgen.ProviderKey(t, s.DB, store.ProviderKey{ProviderID: good.ID, Position: 1})
+		moved := dbgen.ProviderKey(t, s.DB, store.ProviderKey{ProviderID: good.ID, Position: 2})
+		planted := dbgen.ProviderKey(t, s.DB, store.ProviderKey{ProviderID: good.ID, Position: 3})
+		aimed := dbgen.Provider(t, s.DB, store.Provider{Name: "aimed", BaseURL: "https://vendor.example/v1"})
+		dbgen.ProviderKey(t, s.DB, store.ProviderKey{ProviderID: aimed.ID})
+		doc := `{"_type":"openai","_version":1,"organization":"org-mine"}`
+		billed := dbgen.Provider(t, s.DB, store.Provider{Name: "billed", Settings: secret.New(doc), SettingsPublic: doc})
+		dbgen.ProviderKey(t, s.DB, store.ProviderKey{ProviderID: billed.ID})
+		if h := newTable(t, s).Current().Provider("billed").Headers; h["Openai-Organization"] != "org-mine" {
+			t.Errorf("headers %v", h)
+		}
+
+		s.Exec(t, "UPDATE ai_provider_keys SET provider_id = $1 WHERE id = $2", aimed.ID, moved.ID)
+		s.Exec(t, "UPDATE ai_provider_keys SET api_key = $1 WHERE id = $2", []byte("sk-planted"), planted.ID)
+		s.Exec(t, "UPDATE ai_providers SET base_url = 'https://thief.example/v1' WHERE id = $1", aimed.ID)
+		s.Exec(t, "UPDATE ai_providers SET settings_public = $1 WHERE id = $2", strings.Replace(doc, "mine", "his", 1), billed.ID)
+
+		snap := newTable(t, s).Current()
+		keys := snap.Provider("good").Keys
+		if len(keys) != 2 || keys[0].ID != goodKey.ID || keys[0].Unreadable || !keys[1].Unreadable || !keys[1].Secret.IsZero() {
+			t.Errorf("good: %+v", keys)
+		}
+		for _, k := range snap.Provider("aimed").Keys {
+			if !k.Unreadable || !k.Secret.IsZero() {
+				t.Errorf("aimed at a thief: %+v", k)
+			}
+		}
+		if snap.Provider("billed").Fault == "" {
+			t.Error("altered settings are served")
+		}
+	})
+}
+
+func TestFollowSeesWhatAnotherProcessDid(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		other := storetest.Open(t, s.Config)
+		table := newTable(t, s)
+		done := make(chan struct{})
+		go func() { defer close(done); table.Follow(t.Context(), 10*time.Millisecond) }()
+		t.Cleanup(func() { <-done })
+		dbgen.Provider(t, other.DB, store.Provider{Name: "elsewhere"})
+		deadline := time.Now().Add(10 * time.Second)
+		for table.Current().Provider("elsewhere") == nil {
+			if time.Now().After(deadline) {
+				t.Fatal("the change never arrived")
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	})
+}
+
+func TestOwnerDecidesWhatATokenMayDo(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		owner := dbgen.User(t, s.DB, store.User{Role: rbac.Member})
+		for scopes, want := range map[string][2]bool{
+			"gateway:use": {true, false}, "gateway:*": {true, true}, "all": {true, true}, "audit_log:read": {false, false}, "gateway:passthrough": {false, true},
+		} {
+			_, tok := dbgen.APIKey(t, s.DB, owner, store.APIKey{Scopes: store.SetOf(scopes)})
+			got := newTable(t, s).Current().Token(token.Sum(tok.Reveal()))
+			if got == nil || [2]bool{got.Use, got.Passthrough} != want {
+				t.Errorf("%s: %+v", scopes, got)
+			}
+		}
+	})
+}
+
+func BenchmarkSnapshotLookup(b *testing.B) {
+	var providers []*routing.Provider
+	tokens := map[token.Hash]*routing.Token{}
+	for i := range 10_000 {
+		providers = append(providers, &routing.Provider{ID: fmt.Sprint(i), Name: fmt.Sprintf("p-%d", i)})
+	}
+	for i := range 100_000 {
+		tokens[token.Sum(fmt.Sprint(i))] = &routing.Token{ID: fmt.Sprint(i)}
+	}
+	snap := routing.NewSnapshot(1, providers, tokens)
+	h := token.Sum("77")
+	b.ReportAllocs()
+	for b.Loop() {
+		if snap.Provider("p-77") == nil || snap.Token(h) == nil {
+			b.Fatal("missing")
+		}
+	}
+}
