@@ -1,0 +1,365 @@
+package gateway
+
+import (
+	"bytes"
+	"compress/gzip"
+	"compress/zlib"
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehousehq/gatehouse/internal/keypool"
+	"github.com/gatehousehq/gatehouse/internal/routing"
+	"github.com/gatehousehq/gatehouse/internal/upstream"
+)
+
+// maxErrorBody is how much of an error is read to find out what it means.
+const maxErrorBody = 64 << 10
+
+// attempt tries the provider's keys in turn until one gives an answer to relay,
+// or none is left.
+func (x *exchange) attempt() {
+	if len(x.provider.Keys) == 0 {
+		x.try(nil, true, false)
+		return
+	}
+	keys, short := x.g.cfg.Pool.Order(x.provider.Keys)
+	if len(keys) == 0 {
+		x.nothingUsable(short)
+		return
+	}
+	if !x.body.replayable {
+		keys = keys[:1]
+	}
+	for i := range keys {
+		if x.try(&keys[i], i == len(keys)-1, false) {
+			return
+		}
+	}
+}
+
+// try sends the request once, with key if it is not nil. It reports whether the
+// client has its answer; it always has after the last try. Again is set on the
+// second try with the same key.
+func (x *exchange) try(key *routing.Key, last, again bool) (answered bool) {
+	cfg := &x.g.cfg
+	t := tryState{x: x, key: key, last: last, again: again, began: cfg.Now(), index: len(x.rec.Attempts)}
+	x.rec.Attempts = append(x.rec.Attempts, Attempt{KeyID: t.keyID()})
+	defer t.finish()
+	if cfg.OnUse != nil {
+		cfg.OnUse(x.token.ID, t.keyID(), t.began)
+	}
+
+	ctx, cancel := context.WithCancel(x.r.Context())
+	defer cancel()
+	t.watch.start(cfg.FirstByteTimeout, cancel)
+	defer t.watch.stop()
+	req, err := t.request(ctx)
+	if err != nil {
+		t.note().Outcome = providerFault.reason
+		x.refuse(providerFault)
+		return true
+	}
+	res, err := cfg.Transport.RoundTrip(req)
+	if err != nil {
+		return t.unanswered(err)
+	}
+	defer res.Body.Close()
+	t.note().Status = res.StatusCode
+	switch {
+	case res.StatusCode < 200 || res.StatusCode >= 300 && res.StatusCode < 400:
+		t.note().Outcome = outcomeRedirect
+		x.refuse(redirected)
+		return true
+	case res.StatusCode < 300:
+		t.note().Outcome = outcomeOK
+		t.report(keypool.Outcome{})
+		x.relay(&t, res, nil)
+		return true
+	}
+	return t.failed(res)
+}
+
+// A tryState is one attempt.
+type tryState struct {
+	x      *exchange
+	key    *routing.Key // nil for a provider without keys
+	last   bool
+	again  bool
+	reused bool // the connection had served before
+	began  time.Time
+	index  int // in the record
+	watch  watch
+}
+
+// note returns the attempt's place in the record.
+func (t *tryState) note() *Attempt { return &t.x.rec.Attempts[t.index] }
+
+func (t *tryState) finish() {
+	if n := t.note(); n.Duration == 0 {
+		n.Duration = t.x.g.cfg.Now().Sub(t.began)
+	}
+}
+
+func (t *tryState) keyID() string {
+	if t.key == nil {
+		return ""
+	}
+	return t.key.ID
+}
+
+func (t *tryState) report(o keypool.Outcome) {
+	if t.key != nil {
+		o.Began = t.began
+		t.x.g.cfg.Pool.Report(t.key.ID, o)
+	}
+}
+
+// request builds what is sent upstream. Each attempt gets its own: a transport
+// may hold on to the last one.
+func (t *tryState) request(ctx context.Context) (*http.Request, error) {
+	x := t.x
+	u, err := x.dialect.URL(x.provider.BaseURL, x.path, x.r.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	u.ForceQuery = x.r.URL.ForceQuery
+	h := make(http.Header, 16)
+	x.g.requestHeaders.copyTo(h, x.r.Header)
+	if _, ok := h["User-Agent"]; !ok {
+		h["User-Agent"] = nil // keeps net/http from putting in its own
+	}
+	if t.key != nil {
+		x.dialect.SetCredential(h, t.key.Secret)
+	}
+	for name, value := range x.provider.Headers {
+		h.Set(name, value)
+	}
+	req := &http.Request{
+		Method: x.r.Method, URL: u, Host: u.Host, Header: h,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}
+	x.body.attach(req, t.watch.progress)
+	trace := &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { t.reused = c.Reused }}
+	return req.WithContext(httptrace.WithClientTrace(ctx, trace)), nil
+}
+
+// unanswered handles an attempt that no response came of.
+func (t *tryState) unanswered(err error) (answered bool) {
+	x := t.x
+	if bad := x.clientFault(); bad != nil {
+		t.note().Outcome = outcomeClientGone
+		x.refuse(bad)
+		return true
+	}
+	kind := kindOf(err)
+	if t.watch.fired.Load() {
+		kind = kindTimeout
+	}
+	t.note().Outcome = string(kind)
+	if kind == kindLost && t.reused && !t.again && x.body.replayable {
+		// The upstream most likely closed a connection that it thought idle just
+		// when the request went out. That is no failure of key or upstream.
+		t.finish()
+		return x.try(t.key, t.last, true)
+	}
+	if !t.last {
+		return false
+	}
+	if kind == kindTimeout {
+		x.refuse(timedOut)
+	} else {
+		x.answer(unreachable, unreachable.message+" "+kind.advice(), 0)
+	}
+	return true
+}
+
+// clientFault returns why the client is to blame for a failure, if it is.
+func (x *exchange) clientFault() *refusal {
+	if s := x.body.stream; s != nil {
+		if err := s.failed(); err != nil {
+			return x.bodyError(err)
+		}
+	}
+	if x.r.Context().Err() != nil {
+		return clientGone
+	}
+	return nil
+}
+
+// failed handles a response of status 400 or above.
+func (t *tryState) failed(res *http.Response) (answered bool) {
+	x := t.x
+	t.watch.reset(x.g.cfg.IdleTimeout)
+	raw, err := io.ReadAll(io.LimitReader(res.Body, maxErrorBody))
+	if err != nil {
+		return t.unanswered(err)
+	}
+	text := plainText(res.Header.Get("Content-Encoding"), raw)
+	verdict := x.dialect.Classify(res.StatusCode, text)
+	t.note().Outcome = outcomeOf(verdict)
+	ask := keypool.RetryAfter(res.Header, x.g.cfg.Now())
+	if reason := reasonOf(verdict, res.StatusCode); reason != "" {
+		t.report(keypool.Outcome{Reason: reason, RetryAfter: ask})
+	}
+	if verdict != upstream.ClientError && !t.last {
+		return false
+	}
+	switch {
+	case verdict == upstream.RateLimited, verdict == upstream.QuotaExhausted, verdict == upstream.Refused,
+		// A 401 would tell the client that its own token is at fault.
+		verdict == upstream.NotPermitted && res.StatusCode == http.StatusUnauthorized:
+		t.turnedAway(verdict, ask)
+	case t.shows(raw), t.shows(text):
+		t.note().Outcome = outcomeLeaked
+		x.refuse(keyLeaked)
+	default:
+		x.relay(t, res, raw)
+	}
+	return true
+}
+
+// turnedAway answers when the last key was refused on its own account.
+func (t *tryState) turnedAway(verdict upstream.Verdict, ask time.Duration) {
+	x := t.x
+	if t.key == nil {
+		switch verdict {
+		case upstream.RateLimited:
+			x.answer(rateLimited, rateLimited.message, ask)
+		case upstream.Refused:
+			x.refuse(keyMissing)
+		default:
+			x.refuse(keysFailed)
+		}
+		return
+	}
+	usable, short := x.g.cfg.Pool.Order(x.provider.Keys)
+	switch {
+	case short.Cooling > 0:
+		x.answer(rateLimited, rateLimited.message, short.Wait)
+	case len(usable) > 0 && !x.body.replayable:
+		x.answer(keyTurnedAway, keyTurnedAway.message, time.Second)
+	case verdict == upstream.RateLimited: // and a key has come free, or was tried in vain
+		x.answer(rateLimited, rateLimited.message, time.Second)
+	default:
+		x.refuse(keysFailed)
+	}
+}
+
+// nothingUsable answers when there are keys and none may be tried.
+func (x *exchange) nothingUsable(short keypool.Shortage) {
+	switch {
+	case short.Cooling > 0:
+		x.answer(rateLimited, rateLimited.message, short.Wait)
+	case short.Failed > 0:
+		x.refuse(keysFailed)
+	default:
+		var why []string
+		if short.Disabled > 0 {
+			why = append(why, "disabled")
+		}
+		if short.Expired > 0 {
+			why = append(why, "expired")
+		}
+		if short.Unreadable > 0 {
+			why = append(why, "unreadable")
+		}
+		x.answer(noUsableKey, noUsableKey.message+" All are "+strings.Join(why, " or ")+".", 0)
+	}
+}
+
+// leastSecret is the length from which a key is taken for a secret when errors
+// are searched for it. Local servers are given keys such as "none".
+const leastSecret = 8
+
+// shows reports whether the text has the key in it.
+func (t *tryState) shows(text []byte) bool {
+	if t.key == nil {
+		return false
+	}
+	key := []byte(t.key.Secret.Reveal())
+	if len(key) < leastSecret {
+		return false
+	}
+	return bytes.Contains(text, key) || bytes.Contains(bytes.ReplaceAll(text, []byte(`\/`), []byte(`/`)), key)
+}
+
+// plainText undoes a content coding, as far as maxErrorBody. A coding that is
+// not known gives nothing.
+func plainText(coding string, raw []byte) []byte {
+	var r io.Reader
+	var err error
+	switch strings.ToLower(coding) {
+	case "", "identity":
+		return raw
+	case "gzip", "x-gzip":
+		r, err = gzip.NewReader(bytes.NewReader(raw))
+	case "deflate":
+		r, err = zlib.NewReader(bytes.NewReader(raw))
+	default:
+		return nil
+	}
+	if err != nil {
+		return nil
+	}
+	text, _ := io.ReadAll(io.LimitReader(r, maxErrorBody)) // what there is of a text that is cut short will do
+	return text
+}
+
+func outcomeOf(v upstream.Verdict) string {
+	switch v {
+	case upstream.Unavailable:
+		return outcomeUnavailable
+	case upstream.RateLimited:
+		return outcomeLimited
+	case upstream.QuotaExhausted:
+		return outcomeNoQuota
+	case upstream.Refused:
+		return outcomeRefused
+	case upstream.NotPermitted:
+		return outcomeNotPermitted
+	default:
+		return outcomeClientError
+	}
+}
+
+// reasonOf returns what is to be held against the key, if anything.
+func reasonOf(v upstream.Verdict, status int) keypool.Reason {
+	switch {
+	case v == upstream.RateLimited:
+		return keypool.RateLimited
+	case v == upstream.QuotaExhausted:
+		return keypool.QuotaExhausted
+	case v != upstream.Refused:
+		return ""
+	case status == http.StatusUnauthorized:
+		return keypool.Unauthorized
+	case status == http.StatusPaymentRequired:
+		return keypool.PaymentRequired
+	default:
+		return keypool.Forbidden
+	}
+}
+
+// A watch cancels an attempt that makes no progress.
+type watch struct {
+	timer *time.Timer
+	first time.Duration
+	fired atomic.Bool
+}
+
+func (w *watch) start(d time.Duration, cancel context.CancelFunc) {
+	w.first = d
+	w.timer = time.AfterFunc(d, func() {
+		w.fired.Store(true)
+		cancel()
+	})
+}
+
+func (w *watch) reset(d time.Duration) { w.timer.Reset(d) }
+func (w *watch) progress()             { w.timer.Reset(w.first) }
+func (w *watch) stop()                 { w.timer.Stop() }

@@ -1,0 +1,216 @@
+package gateway
+
+import (
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehousehq/gatehouse/internal/routing"
+	"github.com/gatehousehq/gatehouse/internal/upstream"
+)
+
+// statusClientGone is what a request is recorded with whose client did not wait
+// for the end. It is never sent.
+const statusClientGone = 499
+
+// An exchange is one request on its way through the gateway. It belongs to the
+// goroutine that serves the request.
+type exchange struct {
+	g   *Gateway
+	w   http.ResponseWriter
+	r   *http.Request
+	ctl *http.ResponseController
+
+	// dialect is what errors are written in: guessed from the request until the
+	// provider is known.
+	dialect  *upstream.Dialect
+	token    *routing.Token
+	provider *routing.Provider
+	endpoint *upstream.Endpoint // nil is passthrough
+	path     string             // raw, after /v1/
+	body     body
+
+	rec      Record
+	attempts [2]Attempt // backs rec.Attempts
+
+	wrote bool // the status has been sent
+	abort bool // the connection must not end as if all were well
+}
+
+func newExchange(g *Gateway, w http.ResponseWriter, r *http.Request) *exchange {
+	x := &exchange{g: g, w: w, r: r, ctl: http.NewResponseController(w)}
+	x.rec.Began = g.cfg.Now()
+	x.rec.ID = uuid.Must(uuid.NewV7()).String() // its reader, crypto/rand, never fails
+	x.rec.Attempts = x.attempts[:0]
+	h := w.Header()
+	values := []string{x.rec.ID, "nosniff", "sandbox"}
+	h["X-Gatehouse-Request-Id"] = values[0:1:1]
+	h["X-Content-Type-Options"] = values[1:2:2]
+	h["Content-Security-Policy"] = values[2:3:3]
+	return x
+}
+
+// serve decides, and answers or relays.
+func (x *exchange) serve() {
+	dest, bad := parsePath(rawPath(x.r))
+	x.dialect = x.g.claimed(dest.path, x.r.Header)
+
+	snapshot := x.g.cfg.Snapshot()
+	if r := x.authenticate(snapshot); r != nil {
+		x.refuse(r)
+		return
+	}
+	if bad == nil {
+		bad = x.admit(snapshot, dest)
+	}
+	if bad == nil {
+		bad = x.receive()
+	}
+	if bad != nil {
+		x.refuse(bad)
+		return
+	}
+	x.attempt()
+}
+
+// admit finds the provider and decides what needs no body.
+func (x *exchange) admit(s *routing.Snapshot, dest destination) *refusal {
+	p := s.Provider(dest.provider)
+	if p == nil || !providerAllowed(x.token.Providers, p) {
+		return noProvider
+	}
+	x.rec.Provider = p.Name
+	d := x.g.byName[p.Dialect]
+	if d != nil {
+		x.dialect = d
+	}
+	switch {
+	case !p.Enabled:
+		return providerDisabled
+	case p.Fault != "" || d == nil || p.BaseURL == nil:
+		return providerFault
+	case !methods[x.r.Method]:
+		return badMethod
+	case upgrades(x.r.Header):
+		return upgradeRefused
+	}
+	x.provider, x.path = p, dest.path
+	x.endpoint = d.Endpoint(x.r.Method, dest.path)
+	x.rec.Endpoint = "passthrough"
+	if x.endpoint != nil {
+		x.rec.Endpoint = x.endpoint.Name
+	} else if !x.token.Passthrough {
+		return noPassthrough
+	}
+	return x.admitPathModel()
+}
+
+// receive takes in the body, if it is to be held, and with it the model.
+func (x *exchange) receive() *refusal {
+	if bad := x.hold(); bad != nil {
+		return bad
+	}
+	return x.admitBodyModel()
+}
+
+// refuse answers with an error of the gateway's own.
+func (x *exchange) refuse(r *refusal) { x.answer(r, r.message, 0) }
+
+// answer is refuse with a message for the occasion and, if it is not zero, the
+// time after which to come again.
+func (x *exchange) answer(r *refusal, message string, retryAfter time.Duration) {
+	x.rec.Status, x.rec.Reason = r.status, r.reason
+	if r.status == statusClientGone {
+		x.abort = true
+		return
+	}
+	h := x.w.Header()
+	if r.status == http.StatusUnauthorized {
+		h["Www-Authenticate"] = []string{"Bearer"}
+	}
+	if r.status == http.StatusBadGateway || r.status == http.StatusServiceUnavailable {
+		h["X-Should-Retry"] = []string{"false"}
+	}
+	if r.status == http.StatusMethodNotAllowed {
+		h["Allow"] = []string{"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}
+	}
+	if retryAfter > 0 {
+		seconds := (retryAfter + time.Second - 1) / time.Second
+		h["Retry-After"] = []string{strconv.FormatInt(int64(seconds), 10)}
+	}
+	x.body.mindConnection(h)
+	body := x.dialect.AppendError(nil, upstream.Error{Status: r.status, Code: r.code, Message: message, RequestID: x.rec.ID})
+	h["Content-Type"] = []string{"application/json"}
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	x.wrote = true
+	x.w.WriteHeader(r.status)
+	_, _ = x.w.Write(body) // a client that has left is no one's loss
+}
+
+// finish writes the request down, whatever became of it.
+func (x *exchange) finish() {
+	if p := recover(); p != nil {
+		x.panicked(p)
+	}
+	x.release()
+	x.body.letGo()
+	cfg := &x.g.cfg
+	now := cfg.Now()
+	x.rec.Duration = now.Sub(x.rec.Began)
+	if x.token != nil && len(x.rec.Attempts) == 0 && cfg.OnUse != nil {
+		cfg.OnUse(x.token.ID, "", now)
+	}
+	attrs := [...]slog.Attr{
+		slog.String("id", x.rec.ID), slog.String("token", x.rec.Token), slog.String("provider", x.rec.Provider),
+		slog.String("model", x.rec.Model), slog.String("endpoint", x.rec.Endpoint), slog.Int("status", x.rec.Status),
+		slog.Int("attempts", len(x.rec.Attempts)), slog.Int64("ms", x.rec.Duration.Milliseconds()), slog.String("reason", x.rec.Reason),
+	}
+	used := len(attrs)
+	if x.rec.Reason == "" {
+		used--
+	}
+	cfg.Logger.LogAttrs(x.r.Context(), slog.LevelInfo, "gateway request", attrs[:used]...)
+	if cfg.Observe != nil {
+		rec := x.rec
+		rec.Attempts = slices.Clone(rec.Attempts) // what keeps the record need not keep the exchange
+		cfg.Observe(rec)
+	}
+	if x.abort {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// panicked turns a panic into an answer. Its value may hold anything, so only
+// the stack is logged.
+func (x *exchange) panicked(p any) {
+	if p == http.ErrAbortHandler { //nolint:errorlint // a panic value, compared as net/http does
+		x.abort = true
+		return
+	}
+	x.g.cfg.Logger.LogAttrs(x.r.Context(), slog.LevelError, "gateway panic",
+		slog.String("id", x.rec.ID), slog.String("stack", string(debug.Stack())))
+	if x.wrote {
+		x.rec.Reason = internalError.reason
+		x.abort = true
+		return
+	}
+	x.dropRelayed()
+	x.refuse(internalError)
+}
+
+// dropRelayed removes from the response what was copied from an upstream.
+func (x *exchange) dropRelayed() {
+	h := x.w.Header()
+	for name := range h {
+		switch name {
+		case "X-Gatehouse-Request-Id", "X-Content-Type-Options", "Content-Security-Policy":
+		default:
+			delete(h, name)
+		}
+	}
+}

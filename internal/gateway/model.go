@@ -1,0 +1,150 @@
+package gateway
+
+import (
+	"encoding/json"
+	"mime"
+	"net/url"
+	"strings"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/gatehousehq/gatehouse/internal/token"
+)
+
+// admitPathModel decides on the model where that needs no body, and refuses
+// what a token with a list of models may not do at all.
+func (x *exchange) admitPathModel() *refusal {
+	e := x.endpoint
+	limited := x.token.Models != nil
+	switch {
+	case e == nil || !e.BodyModel && !e.PathModel():
+		if limited {
+			return modelUnknowable
+		}
+		return nil
+	case e.PathModel():
+		model, err := url.PathUnescape(x.path[strings.LastIndexByte(x.path, '/')+1:])
+		if err != nil {
+			return badPath // not reached: the path is well formed
+		}
+		x.rec.Model = printable(model)
+		if limited && !modelAllowed(x.token.Models, model) {
+			return modelDenied
+		}
+	case limited && !plainJSON(x.r.Header["Content-Encoding"], x.r.Header["Content-Type"]):
+		return bodyUnreadable
+	}
+	return nil
+}
+
+// admitBodyModel decides on the model that the body names.
+func (x *exchange) admitBodyModel() *refusal {
+	if x.endpoint == nil || !x.endpoint.BodyModel {
+		return nil
+	}
+	limited := x.token.Models != nil
+	switch {
+	case !x.body.replayable && limited:
+		return bodyTooLarge
+	case !limited:
+		if len(x.r.Header["Content-Encoding"]) == 0 {
+			x.rec.Model = printable(firstModel(x.body.held))
+		}
+		return nil
+	}
+	model, ok := soleModel(x.body.held)
+	if !ok {
+		return bodyUnreadable
+	}
+	x.rec.Model = printable(model)
+	if !modelAllowed(x.token.Models, model) {
+		return modelDenied
+	}
+	return nil
+}
+
+// firstModel returns the model that a body names, as far as can be told by
+// looking no further than the first mention. It is for the log.
+func firstModel(body []byte) string {
+	if r := gjson.GetBytes(body, "model"); r.Type == gjson.String {
+		return r.Str
+	}
+	return ""
+}
+
+// soleModel returns the model that every reader of the body must find in it. It
+// reports false if there is none, or if readers could differ: over a body that
+// is not quite JSON, a key that comes twice, or one that only some take for
+// "model".
+func soleModel(body []byte) (string, bool) {
+	// Not gjson's own check: that one recurses as deep as the body is nested.
+	if !json.Valid(body) {
+		return "", false
+	}
+	doc := gjson.ParseBytes(body)
+	if !doc.IsObject() {
+		return "", false
+	}
+	var model gjson.Result
+	found, clear := 0, true
+	doc.ForEach(func(key, value gjson.Result) bool {
+		if strings.EqualFold(key.Str, "model") {
+			found++
+			clear = clear && key.Raw == `"model"` && value.Type == gjson.String
+			model = value
+		}
+		return clear
+	})
+	if found != 1 || !clear {
+		return "", false
+	}
+	// Half a surrogate pair, or bytes that are not UTF-8, decode to different
+	// things in different languages.
+	var s string
+	if json.Unmarshal([]byte(model.Raw), &s) != nil || s != model.Str || strings.ContainsRune(s, '\uFFFD') {
+		return "", false
+	}
+	return s, true
+}
+
+// plainJSON reports whether the headers leave no doubt that a body is JSON in
+// UTF-8, as it stands.
+func plainJSON(encodings, types []string) bool {
+	if len(encodings) > 0 || len(types) > 1 {
+		return false
+	}
+	if len(types) == 0 {
+		return true
+	}
+	media, params, err := mime.ParseMediaType(types[0])
+	charset := params["charset"]
+	return err == nil && media == "application/json" && (charset == "" || strings.EqualFold(charset, "utf-8"))
+}
+
+// modelAllowed reports whether a list names the model: exactly, or by what
+// comes before a "*" at the end.
+func modelAllowed(list []string, model string) bool {
+	for _, s := range list {
+		if prefix, wild := strings.CutSuffix(s, "*"); wild && strings.HasPrefix(model, prefix) || s == model {
+			return true
+		}
+	}
+	return false
+}
+
+// maxModel is the longest name of a model that is written down.
+const maxModel = 128
+
+// printable returns the name if it is fit for logs and records, else nothing:
+// anything can stand where a model is expected, a token too.
+func printable(model string) string {
+	if len(model) > maxModel || strings.Contains(model, token.Prefix) {
+		return ""
+	}
+	for i := range len(model) {
+		if model[i] < ' ' || model[i] > '~' {
+			return ""
+		}
+	}
+	return model
+}

@@ -1,0 +1,150 @@
+package gateway
+
+import "net/http"
+
+// A refusal is an answer of the gateway's own. Its message is for the person in
+// front of the client: it says what to do, and carries nothing that was sent.
+type refusal struct {
+	status  int
+	code    string // for dialects that have one
+	reason  string // for logs and records
+	message string
+}
+
+// Every refusal there is.
+var (
+	noToken = &refusal{
+		http.StatusUnauthorized, "invalid_api_key", "no_token",
+		"No Gatehouse token was sent. Send one as \"Authorization: Bearer gate_…\" or in the x-api-key header; a token in the URL is not accepted.",
+	}
+	notOurToken = &refusal{
+		http.StatusUnauthorized, "invalid_api_key", "foreign_token",
+		"The credential that was sent is not a Gatehouse token: those begin with \"gate_\". Keys of the provider itself are not accepted here.",
+	}
+	malformedToken = &refusal{
+		http.StatusUnauthorized, "invalid_api_key", "malformed_token",
+		"The Gatehouse token is incomplete or mistyped: its checksum does not match. Copy it again, whole.",
+	}
+	ambiguousToken = &refusal{
+		http.StatusUnauthorized, "invalid_api_key", "ambiguous_token",
+		"Several credentials were sent and they differ. Send one Gatehouse token, in one header.",
+	}
+	unknownToken = &refusal{
+		http.StatusUnauthorized, "invalid_api_key", "unknown_token",
+		"This Gatehouse token is not known here. It may have been revoked, or belong to another Gatehouse.",
+	}
+	expiredToken = &refusal{
+		http.StatusUnauthorized, "invalid_api_key", "expired_token",
+		"This Gatehouse token has expired. Ask for a new one.",
+	}
+	noGatewayUse = &refusal{
+		http.StatusForbidden, "", "no_gateway_use",
+		"This token may not use the gateway: its owner or its scopes lack gateway:use.",
+	}
+	tokenInURL = &refusal{
+		http.StatusBadRequest, "", "credential_in_url",
+		"A credential in the URL is not accepted, since URLs end in logs. Remove the \"key\" parameter and send the Gatehouse token in a header.",
+	}
+	badPath = &refusal{
+		http.StatusBadRequest, "", "bad_path",
+		"This path is not accepted: it has an empty or dot segment, an encoded dot, slash or percent sign, or a character that does not belong in a path.",
+	}
+	noPath = &refusal{
+		http.StatusNotFound, "", "no_path",
+		"There is nothing at this path. Paths are /ai/{provider}/v1/…; a base URL ends in /ai/{provider}/v1 for OpenAI clients and in /ai/{provider} for Anthropic clients.",
+	}
+	reservedPath = &refusal{
+		http.StatusNotFound, "", "reserved_path",
+		"This path is reserved and serves nothing. Name a provider: /ai/{provider}/v1/….",
+	}
+	noProvider = &refusal{
+		http.StatusNotFound, "", "no_provider",
+		"There is no provider of this name for this token.",
+	}
+	providerDisabled = &refusal{
+		http.StatusServiceUnavailable, "", "provider_disabled",
+		"This provider is disabled. An operator can enable it.",
+	}
+	providerFault = &refusal{
+		http.StatusServiceUnavailable, "", "provider_fault",
+		"This provider cannot be served as it is configured. An operator can see why in its settings.",
+	}
+	badMethod = &refusal{
+		http.StatusMethodNotAllowed, "", "bad_method",
+		"The gateway does not pass this HTTP method.",
+	}
+	upgradeRefused = &refusal{
+		http.StatusNotImplemented, "", "upgrade",
+		"The gateway does not upgrade connections (WebSocket). Use the HTTP form of this API.",
+	}
+	noPassthrough = &refusal{
+		http.StatusForbidden, "", "no_passthrough",
+		"This method and path are outside inference. They need a token with the scope gateway:passthrough.",
+	}
+	modelUnknowable = &refusal{
+		http.StatusForbidden, "", "model_unknown",
+		"This token is limited to certain models, and this request names none that can be checked.",
+	}
+	modelDenied = &refusal{
+		http.StatusForbidden, "", "model_denied",
+		"This token is limited to certain models, and the model asked for is not among them.",
+	}
+	bodyUnreadable = &refusal{
+		http.StatusForbidden, "", "model_unreadable",
+		"This token is limited to certain models, so the body must be plain JSON (application/json, UTF-8, no Content-Encoding) with exactly one top-level \"model\".",
+	}
+	bodyTooLarge = &refusal{
+		http.StatusForbidden, "", "model_too_large",
+		"This token is limited to certain models, and the body is too large to be checked for its model.",
+	}
+	bodyStalled = &refusal{
+		http.StatusRequestTimeout, "", "body_stalled",
+		"The request body stopped arriving.",
+	}
+	bodyBroken = &refusal{
+		http.StatusBadRequest, "", "body_broken",
+		"The request body could not be read.",
+	}
+	clientGone = &refusal{statusClientGone, "", "client_gone", ""}
+
+	rateLimited = &refusal{
+		http.StatusTooManyRequests, "rate_limit_exceeded", "rate_limited",
+		"Every usable key of this provider is rate limited at the moment. Retry-After says when the first is free again.",
+	}
+	keyTurnedAway = &refusal{
+		http.StatusTooManyRequests, "rate_limit_exceeded", "rate_limited",
+		"The provider turned away the key that was tried, and the request is too large to be sent again with another. Send it again.",
+	}
+	noUsableKey = &refusal{
+		http.StatusServiceUnavailable, "", "no_usable_key",
+		"This provider has no usable key.",
+	}
+	keysFailed = &refusal{
+		http.StatusBadGateway, "", "keys_failed",
+		"No key that is configured for this provider works at the moment: the provider refuses them, or they have no credit left. An operator can see which.",
+	}
+	keyMissing = &refusal{
+		http.StatusBadGateway, "", "key_missing",
+		"The provider asks for a key, and none is configured for it.",
+	}
+	keyLeaked = &refusal{
+		http.StatusBadGateway, "", "key_in_response",
+		"The provider answered with an error that shows its key, so the answer is withheld.",
+	}
+	redirected = &refusal{
+		http.StatusBadGateway, "", "redirected",
+		"The provider answered with a redirect, and those are not followed. An operator should check its base_url: the scheme, and whether /v1 belongs to it.",
+	}
+	unreachable = &refusal{
+		http.StatusBadGateway, "", "unreachable",
+		"The provider could not be reached.",
+	}
+	timedOut = &refusal{
+		http.StatusGatewayTimeout, "", "timeout",
+		"The provider did not answer in time.",
+	}
+	internalError = &refusal{
+		http.StatusInternalServerError, "", "internal_error",
+		"Something went wrong inside the gateway. The request id finds it in the log.",
+	}
+)

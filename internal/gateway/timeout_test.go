@@ -1,0 +1,242 @@
+package gateway_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gatehousehq/gatehouse/internal/gateway"
+	"github.com/gatehousehq/gatehouse/internal/keypool"
+	"github.com/gatehousehq/gatehouse/internal/routing"
+	"github.com/gatehousehq/gatehouse/internal/token"
+)
+
+// bare returns a gateway over a fake transport, with one provider of two keys,
+// and requests that it accepts. Time is that of the bubble it is called in.
+func bare(t testing.TB, cfg gateway.Config, transport roundTripper) (*gateway.Gateway, func(body io.Reader) *http.Request) {
+	tok := token.New()
+	snapshot := routing.NewSnapshot(1,
+		[]*routing.Provider{{
+			ID: "p", Name: "openai", Dialect: routing.OpenAI, Enabled: true, BaseURL: mustURL(t, "http://upstream.invalid/v1"),
+			Keys: []routing.Key{key("k1"), key("k2")},
+		}},
+		map[token.Hash]*routing.Token{token.Sum(tok.Reveal()): {ID: "t", Name: "t", Use: true, Passthrough: true}})
+	cfg.Snapshot = func() *routing.Snapshot { return snapshot }
+	cfg.Pool = keypool.New(time.Now, keypool.Config{})
+	cfg.Transport = transport
+	return gateway.New(cfg), func(body io.Reader) *http.Request {
+		r := httptest.NewRequest("POST", "/ai/openai/v1/chat/completions", body)
+		r.Header.Set("Authorization", "Bearer "+tok.Reveal())
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("User-Agent", "test")
+		return r
+	}
+}
+
+// never is an upstream that does not answer.
+func never(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, context.Cause(r.Context())
+}
+
+func respond(r *http.Request, body io.Reader) *http.Response {
+	return &http.Response{StatusCode: 200, ContentLength: -1, Header: http.Header{}, Body: io.NopCloser(body), Request: r}
+}
+
+func TestNoFirstByteMovesOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var rec gateway.Record
+		n := 0
+		gw, request := bare(t, gateway.Config{Observe: func(r gateway.Record) { rec = r }}, func(r *http.Request) (*http.Response, error) {
+			if n++; n == 1 {
+				return never(r)
+			}
+			return respond(r, strings.NewReader("second")), nil
+		})
+		w := httptest.NewRecorder()
+		gw.ServeHTTP(w, request(strings.NewReader(`{}`)))
+		if w.Code != 200 || w.Body.String() != "second" {
+			t.Errorf("got %d %q", w.Code, w.Body)
+		}
+		if len(rec.Attempts) != 2 || rec.Attempts[0].Outcome != "timeout" || rec.Attempts[0].Duration != 10*time.Minute || rec.Duration != 10*time.Minute {
+			t.Errorf("recorded as %+v", rec)
+		}
+	})
+}
+
+func TestNoFirstByteAtAllIs504(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var rec gateway.Record
+		gw, request := bare(t, gateway.Config{FirstByteTimeout: time.Second, Observe: func(r gateway.Record) { rec = r }}, never)
+		w := httptest.NewRecorder()
+		gw.ServeHTTP(w, request(strings.NewReader(`{}`)))
+		if w.Code != 504 || !strings.Contains(w.Body.String(), "did not answer in time") || w.Header().Get("X-Should-Retry") != "" {
+			t.Errorf("got %d %q", w.Code, w.Body)
+		}
+		if rec.Duration != 2*time.Second || rec.Reason != "timeout" {
+			t.Errorf("recorded as %+v", rec)
+		}
+	})
+}
+
+// A timeout of the dialer's own is a timeout too.
+func TestADialThatTimesOutIs504(t *testing.T) {
+	t.Parallel()
+	gw, request := bare(t, gateway.Config{}, func(*http.Request) (*http.Response, error) {
+		return nil, &net.OpError{Op: "dial", Err: context.DeadlineExceeded}
+	})
+	w := httptest.NewRecorder()
+	gw.ServeHTTP(w, request(nil))
+	if w.Code != 504 {
+		t.Errorf("got %d %q", w.Code, w.Body)
+	}
+}
+
+// serveAborting serves, and reports whether the connection was to be broken.
+func serveAborting(gw http.Handler, w http.ResponseWriter, r *http.Request) (aborted bool) {
+	defer func() { aborted = recover() == http.ErrAbortHandler }()
+	gw.ServeHTTP(w, r)
+	return false
+}
+
+// A stream may go on for as long as it likes, so long as it goes on.
+func TestAnIdleStreamIsCut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var rec gateway.Record
+		gw, request := bare(t, gateway.Config{Observe: func(r gateway.Record) { rec = r }}, func(r *http.Request) (*http.Response, error) {
+			pr, pw := io.Pipe()
+			go func() {
+				for range 10 {
+					time.Sleep(4 * time.Minute) // the bubble's time: less than the limit of 5
+					io.WriteString(pw, "x")
+				}
+				<-r.Context().Done()
+				pw.CloseWithError(r.Context().Err())
+			}()
+			return respond(r, pr), nil
+		})
+		w := httptest.NewRecorder()
+		aborted := serveAborting(gw, w, request(strings.NewReader(`{}`)))
+		if !aborted || w.Body.String() != "xxxxxxxxxx" {
+			t.Errorf("got %q, aborted: %v", w.Body, aborted)
+		}
+		if rec.Reason != "idle_timeout" || rec.Duration != 45*time.Minute {
+			t.Errorf("recorded as %+v", rec)
+		}
+	})
+}
+
+// An error whose body does not come is no answer.
+func TestAnErrorThatStallsMovesOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		gw, request := bare(t, gateway.Config{IdleTimeout: time.Second}, func(r *http.Request) (*http.Response, error) {
+			if n++; n > 1 {
+				return respond(r, strings.NewReader("second")), nil
+			}
+			pr, pw := io.Pipe()
+			go func() {
+				<-r.Context().Done()
+				pw.CloseWithError(r.Context().Err())
+			}()
+			res := respond(r, pr)
+			res.StatusCode = 400
+			return res, nil
+		})
+		w := httptest.NewRecorder()
+		gw.ServeHTTP(w, request(strings.NewReader(`{}`)))
+		if w.Code != 200 || w.Body.String() != "second" {
+			t.Errorf("got %d %q", w.Code, w.Body)
+		}
+	})
+}
+
+// The body of a request has its time too. This one is on a real connection,
+// since only those have deadlines.
+func TestAStalledRequestBodyIs408(t *testing.T) {
+	t.Parallel()
+	for name, limit := range map[string]int64{"held": 0, "streamed": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t, func(c *gateway.Config) { c.IdleTimeout, c.MaxReplayBody = 10*time.Millisecond, limit })
+			h.upstream(routing.OpenAI, func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })
+			pr, pw := io.Pipe()
+			defer pw.Close()
+			req := h.request("POST", "/ai/openai/v1/files", "")
+			req.Body, req.ContentLength = pr, 100
+			go io.WriteString(pw, "and no more")
+			a := h.do(req)
+			if msg := a.message(t, routing.OpenAI); a.status != 408 || !strings.Contains(msg, "stopped arriving") {
+				t.Errorf("got %d %s", a.status, a.body)
+			}
+		})
+	}
+}
+
+// A client that does not read does not hold on to the upstream for ever.
+func TestAClientThatDoesNotReadIsCut(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(c *gateway.Config) { c.IdleTimeout = 50 * time.Millisecond })
+	ended := make(chan struct{})
+	h.upstream(routing.OpenAI, func(w http.ResponseWriter, r *http.Request) {
+		defer close(ended)
+		for chunk := pattern(64 << 10); ; {
+			if _, err := w.Write(chunk); err != nil {
+				return
+			}
+		}
+	})
+	res, err := h.client.Do(h.request("GET", "/ai/openai/v1/models", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	<-ended
+	if rec := h.record(); rec.Status != 499 {
+		t.Errorf("recorded as %+v", rec)
+	}
+}
+
+// deadlines is a ResponseWriter that remembers the deadlines it was given.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	read, write []time.Time
+}
+
+func (d *deadlines) SetReadDeadline(t time.Time) error  { d.read = append(d.read, t); return nil }
+func (d *deadlines) SetWriteDeadline(t time.Time) error { d.write = append(d.write, t); return nil }
+
+// A deadline that stayed behind would cut a later stream, or the next request
+// on the connection.
+func TestNoDeadlineStaysBehind(t *testing.T) {
+	t.Parallel()
+	for name, cfg := range map[string]gateway.Config{"held": {}, "streamed": {MaxReplayBody: 1}} {
+		for _, length := range []int64{-1, 13} {
+			gw, request := bare(t, cfg, func(r *http.Request) (*http.Response, error) {
+				io.Copy(io.Discard, r.Body)
+				r.Body.Close()
+				return respond(r, strings.NewReader("an answer")), nil
+			})
+			w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+			r := request(strings.NewReader(`{"model":"m"}`))
+			r.ContentLength = length
+			gw.ServeHTTP(w, r)
+			if w.Body.String() != "an answer" || len(w.read) < 2 || len(w.write) < 2 {
+				t.Fatalf("%s, %d: got %q with %d and %d deadlines", name, length, w.Body, len(w.read), len(w.write))
+			}
+			if !w.read[len(w.read)-1].IsZero() || !w.write[len(w.write)-1].IsZero() {
+				t.Errorf("%s, %d: a deadline stayed behind", name, length)
+			}
+		}
+	}
+}

@@ -1,0 +1,77 @@
+package keypool
+
+import (
+	"time"
+
+	"github.com/gatehousehq/gatehouse/internal/routing"
+)
+
+// The names of states.
+const (
+	Ready      = "ready"      // will be tried
+	Cooling    = "cooling"    // rate limited until a time
+	Failed     = "failed"     // refused or exhausted; tried again at a time
+	Expired    = "expired"    // past the time that its owner set
+	Disabled   = "disabled"   // switched off by its owner
+	Unreadable = "unreadable" // its stored secret does not open
+)
+
+// A State is a key's condition, as API and UI show it.
+type State struct {
+	// Name is one of the names of states.
+	Name string
+	// Until is when a cooling or failed key is tried again, else zero.
+	Until time.Time
+	// Reason says why a key is cooling or failed, else it is empty.
+	Reason Reason
+}
+
+// A Reason says why an upstream turned a key away.
+type Reason string
+
+// The reasons. Only the first one cools a key; the others fail it.
+const (
+	RateLimited     Reason = "rate_limited"       // 429
+	Unauthorized    Reason = "unauthorized"       // 401
+	PaymentRequired Reason = "payment_required"   // 402
+	Forbidden       Reason = "forbidden"          // 403, on account of the key
+	QuotaExhausted  Reason = "insufficient_quota" // no credit left
+)
+
+// An Outcome is how an attempt ended.
+type Outcome struct {
+	// Reason is why the upstream turned the key away; empty is a success.
+	Reason Reason
+	// RetryAfter is how long the upstream asked to wait after a rate limit;
+	// zero if it did not say.
+	RetryAfter time.Duration
+	// Began is when the attempt was sent; zero is now.
+	Began time.Time
+}
+
+// State returns the condition of a key.
+func (p *Pool) State(key routing.Key) State { return p.state(&key, p.now()) }
+
+func (p *Pool) state(key *routing.Key, now time.Time) State {
+	switch {
+	case key.Disabled:
+		return State{Name: Disabled}
+	case key.Unreadable:
+		return State{Name: Unreadable}
+	case !key.ExpiresAt.IsZero() && !now.Before(key.ExpiresAt):
+		return State{Name: Expired}
+	case p.troubled.Load() == 0:
+		return State{Name: Ready}
+	}
+	p.mu.RLock()
+	e, known := p.entries[key.ID]
+	p.mu.RUnlock()
+	switch {
+	case !known || !now.Before(e.until):
+		return State{Name: Ready}
+	case e.failed:
+		return State{Name: Failed, Until: e.until, Reason: e.reason}
+	default:
+		return State{Name: Cooling, Until: e.until, Reason: e.reason}
+	}
+}

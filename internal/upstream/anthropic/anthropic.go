@@ -1,0 +1,84 @@
+// Package anthropic describes the API of Anthropic.
+package anthropic
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/gatehousehq/gatehouse/internal/upstream"
+)
+
+// Dialect returns the dialect. A provider's base URL does not include /v1.
+func Dialect() *upstream.Dialect {
+	return &upstream.Dialect{
+		Name:             "anthropic",
+		BasePath:         "/v1",
+		CredentialHeader: "X-Api-Key",
+		Endpoints: []upstream.Endpoint{
+			{Name: "messages", Method: http.MethodPost, Path: "messages", BodyModel: true},
+			{Name: "messages/count_tokens", Method: http.MethodPost, Path: "messages/count_tokens", BodyModel: true},
+			{Name: "models", Method: http.MethodGet, Path: "models"},
+			{Name: "models/{id}", Method: http.MethodGet, Path: "models/*"},
+		},
+		Claims: func(path string, h http.Header) bool {
+			return path == "messages" || strings.HasPrefix(path, "messages/") || len(h["Anthropic-Version"]) > 0
+		},
+		Classify:    classify,
+		AppendError: appendError,
+	}
+}
+
+func classify(status int, body []byte) upstream.Verdict {
+	v := upstream.ByStatus(status)
+	if status != http.StatusBadRequest && status != http.StatusForbidden {
+		return v
+	}
+	d := upstream.ParseDetail(body)
+	switch {
+	case d.Begins("Your credit balance is too low"), d.Type == "billing_error":
+		return upstream.QuotaExhausted
+	case d.Begins("This organization has been disabled", "Your account does not have access", "OAuth authentication is",
+		"OAuth token has been", "This API key", "Invalid API key", "API key has been"):
+		return upstream.Refused
+	case status == http.StatusForbidden && d.Type == "permission_error":
+		// "Your API key does not have permission to use the specified resource."
+		return upstream.NotPermitted
+	}
+	return v
+}
+
+func appendError(dst []byte, e upstream.Error) []byte {
+	dst = append(dst, `{"type":"error","error":{"type":`...)
+	dst = upstream.AppendString(dst, errorType(e.Status))
+	dst = append(dst, `,"message":`...)
+	dst = upstream.AppendString(dst, e.Message)
+	dst = append(dst, `},"request_id":`...)
+	dst = upstream.AppendString(dst, e.RequestID)
+	return append(dst, '}')
+}
+
+// errorType gives the type that Anthropic sends with a status.
+func errorType(status int) string {
+	switch status {
+	case http.StatusUnauthorized:
+		return "authentication_error"
+	case http.StatusPaymentRequired:
+		return "billing_error"
+	case http.StatusForbidden:
+		return "permission_error"
+	case http.StatusNotFound:
+		return "not_found_error"
+	case http.StatusRequestEntityTooLarge:
+		return "request_too_large"
+	case http.StatusTooManyRequests:
+		return "rate_limit_error"
+	case http.StatusGatewayTimeout:
+		return "timeout_error"
+	case 529:
+		return "overloaded_error"
+	}
+	if status >= 500 {
+		return "api_error"
+	}
+	return "invalid_request_error"
+}

@@ -1,0 +1,105 @@
+// Package upstream describes how the API of a vendor is spoken: where its
+// endpoints are, how a credential is shown, what its refusals mean, and what an
+// error looks like to its clients.
+//
+// A [Dialect] is a plain value; the packages below this one make one each. It
+// knows URLs, credentials and bytes: nothing of users, tokens or configuration.
+// Dialects are immutable and may be used concurrently.
+package upstream
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gatehousehq/gatehouse/internal/secret"
+)
+
+// A Dialect is the API of one vendor, as spoken by anyone.
+type Dialect struct {
+	// Name names the dialect.
+	Name string
+	// BasePath is what goes between a provider's base URL and the path after
+	// /v1: "" where the base URL includes /v1, "/v1" where it does not.
+	BasePath string
+	// CredentialHeader is the header that carries the key, in canonical form,
+	// and CredentialPrefix what stands before the key in it.
+	CredentialHeader string
+	CredentialPrefix string
+	// Endpoints are the endpoints of inference. All other paths are passed
+	// through only for those who may.
+	Endpoints []Endpoint
+	// Claims reports whether a request to the path after /v1 (or to nothing we
+	// know, if it is empty) can only have come from a client of this dialect. It
+	// is asked when the provider does not settle the matter.
+	Claims func(path string, h http.Header) bool
+	// Classify says what a response of status 400 or above means. The body may
+	// be cut short, and is empty if it could not be read.
+	Classify func(status int, body []byte) Verdict
+	// AppendError appends the body of an error to dst.
+	AppendError func(dst []byte, e Error) []byte
+}
+
+// An Endpoint is one method and path.
+type Endpoint struct {
+	// Name is what logs and records call it.
+	Name string
+	// Method is the HTTP method.
+	Method string
+	// Path is what follows /v1/. A last segment of "*" stands for any one
+	// segment, which is the name of a model.
+	Path string
+	// BodyModel is set where the body is JSON with a top-level "model".
+	BodyModel bool
+}
+
+// PathModel reports whether the last segment of the path names the model.
+func (e *Endpoint) PathModel() bool { return strings.HasSuffix(e.Path, "/*") }
+
+func (e *Endpoint) match(path string) bool {
+	prefix, wild := strings.CutSuffix(e.Path, "*")
+	if !wild {
+		return path == e.Path
+	}
+	rest, ok := strings.CutPrefix(path, prefix)
+	return ok && rest != "" && strings.IndexByte(rest, '/') < 0
+}
+
+// Endpoint returns the endpoint of inference that serves method and path, the
+// raw path after /v1/, or nil.
+func (d *Dialect) Endpoint(method, path string) *Endpoint {
+	for i := range d.Endpoints {
+		if e := &d.Endpoints[i]; e.Method == method && e.match(path) {
+			return e
+		}
+	}
+	return nil
+}
+
+// URL returns where a request for the raw path after /v1/ goes.
+func (d *Dialect) URL(base *url.URL, path, query string) (*url.URL, error) {
+	raw := base.EscapedPath() + d.BasePath + "/" + path
+	decoded, err := url.PathUnescape(raw)
+	if err != nil {
+		return nil, errBadPath
+	}
+	// With RawPath, what is sent is the path as it was written.
+	return &url.URL{Scheme: base.Scheme, Host: base.Host, Path: decoded, RawPath: raw, RawQuery: query}, nil
+}
+
+// SetCredential puts key into h.
+func (d *Dialect) SetCredential(h http.Header, key secret.Text) {
+	h[d.CredentialHeader] = []string{d.CredentialPrefix + key.Reveal()}
+}
+
+// An Error is what a client is told when the gateway itself answers.
+type Error struct {
+	Status int
+	// Code is the machine-readable code, for dialects that have one. It may be
+	// empty.
+	Code string
+	// Message is for people.
+	Message string
+	// RequestID is the gateway's id of the request.
+	RequestID string
+}
