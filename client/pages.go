@@ -1,0 +1,52 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"net/url"
+	"strconv"
+)
+
+func (o ListOptions) query() string {
+	q := url.Values{}
+	if o.Limit != 0 {
+		q.Set("limit", strconv.Itoa(o.Limit))
+	}
+	if o.Cursor != "" {
+		q.Set("cursor", o.Cursor)
+	}
+	if len(q) == 0 {
+		return ""
+	}
+	return "?" + q.Encode()
+}
+
+// pages walks a list from its first page to its last. An error is the last
+// thing it yields. It asks for a page only once those before it were wanted to
+// the end.
+func pages[T any](ctx context.Context, list func(context.Context, ListOptions) (Page[T], error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var o ListOptions
+		for {
+			page, err := list(ctx, o)
+			if err != nil {
+				yield(*new(T), err)
+				return
+			}
+			for _, item := range page.Items {
+				if !yield(item, nil) {
+					return
+				}
+			}
+			if page.NextCursor == nil || *page.NextCursor == "" {
+				return
+			}
+			if *page.NextCursor == o.Cursor {
+				yield(*new(T), errors.New("the list does not end: the server gave the same cursor twice"))
+				return
+			}
+			o.Cursor = *page.NextCursor
+		}
+	}
+}

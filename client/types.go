@@ -1,0 +1,121 @@
+package client
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// The types of this file are what the API answers with. The server encodes
+// these very types, and its OpenAPI document takes the descriptions from their
+// tags, so client and server cannot disagree about a field.
+
+// A Page is one page of a list. NextCursor asks for the page after it and is
+// nil on the last one.
+type Page[T any] struct {
+	Items      []T     `json:"items" nullable:"false" doc:"The items of this page."`
+	NextCursor *string `json:"next_cursor" doc:"Give this as cursor to get the next page; null on the last page."`
+}
+
+// A ProviderType names the API that clients speak to a provider.
+type ProviderType string
+
+// The provider types.
+const (
+	OpenAI    ProviderType = "openai"
+	Anthropic ProviderType = "anthropic"
+)
+
+// A Provider is somewhere to send AI traffic to, and how.
+type Provider struct {
+	ID          string          `json:"id" format:"uuid" doc:"Identifies the provider for ever."`
+	Type        ProviderType    `json:"type" enum:"openai,anthropic" doc:"The API that clients speak to this provider."`
+	Name        string          `json:"name" doc:"Its name in URLs, under /ai/ and in the API. It never changes."`
+	DisplayName *string         `json:"display_name" doc:"A name for people; null: use the name."`
+	Enabled     bool            `json:"enabled" doc:"Whether the gateway sends traffic to it."`
+	Deleted     bool            `json:"deleted,omitempty" doc:"Whether it was deleted. It is left out of one that was not."`
+	BaseURL     string          `json:"base_url" format:"uri" doc:"Where it is reached, as the vendor's SDK takes it: with /v1 for openai, without for anthropic."`
+	Settings    json.RawMessage `json:"settings" doc:"The settings document without its secret fields; null if there is none."`
+	Strategy    string          `json:"strategy" enum:"in_order" doc:"How the next key is chosen."`
+	Revision    int64           `json:"revision" doc:"Raised by each change of the provider or of its keys. Give it in If-Match to change only what you have seen."`
+	APIKeys     []ProviderKey   `json:"api_keys" nullable:"false" doc:"Its keys in failover order."`
+	CreatedAt   time.Time       `json:"created_at" doc:"When it was added."`
+	UpdatedAt   time.Time       `json:"updated_at" doc:"When it was last changed."`
+}
+
+// A KeyState is what the gateway thinks of a provider key right now.
+type KeyState string
+
+// The states of a provider key.
+const (
+	KeyReady      KeyState = "ready"      // may be used
+	KeyCooling    KeyState = "cooling"    // rate limited: left out for a while
+	KeyFailed     KeyState = "failed"     // refused by the provider: left out, then tried again
+	KeyDisabled   KeyState = "disabled"   // switched off
+	KeyExpired    KeyState = "expired"    // past its expiry
+	KeyUnreadable KeyState = "unreadable" // its sealed value does not open
+)
+
+// A ProviderKey is one upstream credential of a provider. The credential
+// itself cannot be read back.
+type ProviderKey struct {
+	ID         string     `json:"id" format:"uuid" doc:"Identifies the key for ever."`
+	Position   int64      `json:"position" doc:"Its place in the failover order, lowest first."`
+	Label      string     `json:"label" doc:"A name for people; may be empty."`
+	Hint       string     `json:"hint" doc:"The first three and last four characters of the key; empty for a short key."`
+	Disabled   bool       `json:"disabled" doc:"Whether the key is switched off."`
+	ExpiresAt  *time.Time `json:"expires_at" doc:"When the key stops being used; null: never."`
+	LastUsedAt *time.Time `json:"last_used_at" doc:"When the key was last sent to the provider; null: never."`
+	CreatedAt  time.Time  `json:"created_at" doc:"When the key was added."`
+	State      KeyState   `json:"state" enum:"ready,cooling,failed,disabled,expired,unreadable" doc:"What the replica that answers thinks of the key right now."`
+}
+
+// A Token is what a person or tool presents to Gatehouse. The token itself is
+// shown once, when it is created.
+type Token struct {
+	ID         string     `json:"id" format:"uuid" doc:"Identifies the token for ever."`
+	Name       string     `json:"name" doc:"A name for people."`
+	Owner      string     `json:"owner" doc:"The user whose token it is."`
+	Scopes     []string   `json:"scopes" nullable:"false" doc:"What it may do of what its owner may."`
+	Providers  []string   `json:"providers" doc:"The names of the providers it may use; null: any."`
+	Models     []string   `json:"models" doc:"The models it may use, a trailing * matching any ending; null: any."`
+	ExpiresAt  *time.Time `json:"expires_at" doc:"When it stops working; null: never."`
+	LastUsedAt *time.Time `json:"last_used_at" doc:"When it was last presented; null: never."`
+	CreatedAt  time.Time  `json:"created_at" doc:"When it was created."`
+}
+
+// A CreatedToken is a token at the one time that it can be seen. Printing or
+// logging it leaves the token itself out; encoding it as JSON does not.
+type CreatedToken struct {
+	Token
+	Secret string `json:"token" doc:"The token itself. It is shown this once."`
+}
+
+// An AuditEntry says who did what to which resource.
+type AuditEntry struct {
+	Index        int64           `json:"index" doc:"Its place in the log; later entries have higher ones."`
+	Time         time.Time       `json:"time" doc:"When it happened."`
+	Actor        AuditActor      `json:"actor" doc:"Who did it."`
+	Action       string          `json:"action" doc:"What was done: create, update, delete and so on."`
+	ResourceType string          `json:"resource_type" doc:"The kind of resource it was done to."`
+	ResourceID   string          `json:"resource_id" doc:"The id of the resource."`
+	Target       string          `json:"target" doc:"The resource as people know it; for a provider key, the id of its provider."`
+	RequestID    string          `json:"request_id" doc:"The request that asked for it; empty for what the system did of itself."`
+	Address      string          `json:"address" doc:"The address the request came from; may be empty."`
+	Diff         json.RawMessage `json:"diff" doc:"What changed, by field: old and new values, or that a secret changed."`
+}
+
+// An AuditActor is who an audit entry is about.
+type AuditActor struct {
+	Kind      string `json:"kind" doc:"user, or system for a part of Gatehouse itself."`
+	ID        string `json:"id" doc:"The id of the user, or the name of the part of the system."`
+	Name      string `json:"name" doc:"The name of the user or part at the time."`
+	TokenID   string `json:"token_id" doc:"The id of the token used; may be empty."`
+	TokenName string `json:"token_name" doc:"The name of the token used; may be empty."`
+}
+
+// A Version says which program answers.
+type Version struct {
+	Version string `json:"version" doc:"The release."`
+	Commit  string `json:"commit" doc:"The commit it was built from; may be empty."`
+	Go      string `json:"go" doc:"The Go version it was built with."`
+}

@@ -1,0 +1,171 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatehousehq/gatehouse/client"
+)
+
+func (a *app) keyCommand() *cobra.Command {
+	return group("key", "Manage the API keys of a provider", a.keyAdd(), a.keyList(), a.keyRemove())
+}
+
+func (a *app) keyList() *cobra.Command {
+	return needs(&cobra.Command{
+		Use: "list PROVIDER", Aliases: []string{"ls"}, Short: "List the keys of a provider, in failover order", Args: cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeProvider,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.connect()
+			if err != nil {
+				return err
+			}
+			keys := []client.ProviderKey{}
+			for k, err := range c.Keys(cmd.Context(), args[0]) {
+				if err != nil {
+					return err
+				}
+				keys = append(keys, k)
+			}
+			if len(keys) == 0 && a.output == "table" {
+				say(cmd, "It has no keys: requests go to it without one. Add one: gatehouse key add %s", args[0])
+				return nil
+			}
+			return a.print(cmd, keys, func(w io.Writer) { a.keyRows(w, keys) })
+		},
+	}, "ai_provider_key:read")
+}
+
+func (a *app) keyRows(w io.Writer, keys []client.ProviderKey) {
+	row(w, "KEY ID", "LABEL", "HINT", "STATE", "LAST USED", "EXPIRES")
+	for _, k := range keys {
+		row(w, k.ID, k.Label, k.Hint, string(k.State), a.when(k.LastUsedAt), a.when(k.ExpiresAt))
+	}
+}
+
+func (a *app) keyAdd() *cobra.Command {
+	var label, expires string
+	var position int64
+	var disabled bool
+	var source keySource
+	cmd := needs(&cobra.Command{
+		Use: "add PROVIDER", Short: "Add API keys to a provider", Args: cobra.ExactArgs(1),
+		Long: `Add one or more API keys to a provider. They are asked for on the terminal, or
+read from a file, standard input or a variable.`,
+		ValidArgsFunction: a.completeProvider,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			req := client.AddKey{Label: label, Disabled: disabled}
+			var err error
+			if req.ExpiresAt, err = parseExpiry(expires, a.now()); err != nil {
+				return err
+			}
+			if cmd.Flags().Changed("position") {
+				req.Position = &position
+			}
+			return a.addKeys(cmd, args[0], req, source)
+		},
+	}, "ai_provider_key:create")
+	f := cmd.Flags()
+	f.StringVar(&label, "label", "", "a `name` for people")
+	f.StringVar(&expires, "expires", "", "stop using it after this `span`, such as 30d, or at this RFC 3339 time")
+	f.Int64Var(&position, "position", 0, "`place` in the failover order, lowest first (default last)")
+	f.BoolVar(&disabled, "disabled", false, "add it disabled")
+	source.flags(cmd)
+	return cmd
+}
+
+func (a *app) addKeys(cmd *cobra.Command, provider string, req client.AddKey, source keySource) error {
+	c, err := a.connect()
+	if err != nil {
+		return err
+	}
+	keys, err := source.read(cmd, "API key for "+provider)
+	if err != nil {
+		return err
+	}
+	if len(keys) > 1 && (req.Label != "" || req.Position != nil) {
+		return usagef("--label and --position are for one key, and there are %d", len(keys))
+	}
+	added := []client.ProviderKey{}
+	for i, k := range keys {
+		req.APIKey = k.Reveal()
+		key, err := c.CreateKey(cmd.Context(), provider, req)
+		if err != nil {
+			if i > 0 {
+				say(cmd, "gatehouse: warning: %s of %d were added before one was refused", plural(i, "key", "keys"), len(keys))
+			}
+			return err
+		}
+		added = append(added, key)
+		say(cmd, "Key %s is added to %s: %s.", key.ID, provider, key.State)
+	}
+	return a.printIfJSON(cmd, added)
+}
+
+func (a *app) keyRemove() *cobra.Command {
+	var yes bool
+	cmd := needs(&cobra.Command{
+		Use: "remove PROVIDER KEY", Aliases: []string{"rm"}, Short: "Remove a key of a provider", Args: cobra.ExactArgs(2),
+		Long:              "Remove a key of a provider. KEY is its id, or a label or hint that no other key of the provider has.",
+		ValidArgsFunction: a.completeKey,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.connect()
+			if err != nil {
+				return err
+			}
+			p, err := c.Provider(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			k, err := findKey(p, args[1])
+			if err != nil {
+				return err
+			}
+			question := fmt.Sprintf("Remove key %s (%s) of %s, one of %d? It cannot be brought back.", k.ID, keyName(k), p.Name, len(p.APIKeys))
+			if err := confirm(cmd, yes, question); err != nil {
+				return err
+			}
+			if err := c.DeleteKey(cmd.Context(), p.ID, k.ID, p.Revision); err != nil {
+				return err
+			}
+			say(cmd, "Key %s of %s is removed.", k.ID, p.Name)
+			return nil
+		},
+	}, "ai_provider:read", "ai_provider_key:delete")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+func keyName(k client.ProviderKey) string {
+	switch {
+	case k.Label != "":
+		return k.Label
+	case k.Hint != "":
+		return k.Hint
+	}
+	return "no label"
+}
+
+// findKey returns the key of p that ref means. It does not repeat ref, which
+// may be the key itself.
+func findKey(p client.Provider, ref string) (client.ProviderKey, error) {
+	see := []string{`See "gatehouse key list ` + p.Name + `".`}
+	var found []client.ProviderKey
+	for _, k := range p.APIKeys {
+		if k.ID == ref {
+			return k, nil
+		}
+		if ref != "" && (k.Label == ref || k.Hint == ref) {
+			found = append(found, k)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return client.ProviderKey{}, &failure{exitFailed, "no key of " + p.Name + " has that id, label or hint", see}
+	case 1:
+		return found[0], nil
+	}
+	return client.ProviderKey{}, &failure{exitFailed, fmt.Sprintf("%d keys of %s have that label or hint: give the id of one", len(found), p.Name), see}
+}

@@ -1,0 +1,136 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatehousehq/gatehouse/client"
+)
+
+func (a *app) tokenCommand() *cobra.Command {
+	return group("token", "Manage the tokens that people and tools present", a.tokenCreate(), a.tokenList(), a.tokenRevoke())
+}
+
+func (a *app) tokenCreate() *cobra.Command {
+	var scopes, providers, models []string
+	var expires string
+	cmd := needs(&cobra.Command{
+		Use: "create NAME", Short: "Create a token", Args: cobra.ExactArgs(1),
+		Long: `Create a token of your own and print it, this once. It may do what its scopes
+say and no more than you may; by default, use the gateway.`,
+		Example: `  T=$(gatehouse token create ci --expires 30d)
+  gatehouse token create laptop --provider openai --model 'gpt-*'
+  gatehouse token create terraform --scope 'ai_provider:*' --scope 'ai_provider_key:*'`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			req := client.CreateToken{Name: args[0], Scopes: scopes, Providers: providers, Models: models}
+			var err error
+			if req.ExpiresAt, err = parseExpiry(expires, a.now()); err != nil {
+				return err
+			}
+			c, err := a.connect()
+			if err != nil {
+				return err
+			}
+			t, err := c.CreateToken(cmd.Context(), req)
+			if err != nil {
+				return err
+			}
+			say(cmd, "Token %s is created; its id is %s. It may: %s. It expires: %s.\nThis is the only time it is shown. To revoke it: gatehouse token revoke %s",
+				t.Name, t.ID, strings.Join(t.Scopes, ", "), orNever(a.when(t.ExpiresAt)), t.ID)
+			return a.print(cmd, t, func(w io.Writer) {
+				_, _ = fmt.Fprintln(w, t.Secret) // Flush returns the error
+			})
+		},
+	}, "api_key:create")
+	f := cmd.Flags()
+	f.StringSliceVar(&scopes, "scope", []string{"gateway:use"}, "what it may do: a `scope`; give the flag once for each")
+	f.StringSliceVar(&providers, "provider", nil, "a `provider` it may use (default any)")
+	f.StringSliceVar(&models, "model", nil, "a `model` it may use, * at the end for any ending (default any)")
+	f.StringVar(&expires, "expires", "", "stop taking it after this `span`, such as 30d, or at this RFC 3339 time (default never)")
+	completeWith(cmd, "provider", a.completeProviders)
+	return cmd
+}
+
+func orNever(s string) string {
+	if s == "" {
+		return "never"
+	}
+	return s
+}
+
+func (a *app) tokenList() *cobra.Command {
+	return needs(&cobra.Command{
+		Use: "list", Aliases: []string{"ls"}, Short: "List the tokens", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.connect()
+			if err != nil {
+				return err
+			}
+			all := []client.Token{}
+			for t, err := range c.Tokens(cmd.Context()) {
+				if err != nil {
+					return err
+				}
+				all = append(all, t)
+			}
+			return a.print(cmd, all, func(w io.Writer) {
+				row(w, "TOKEN ID", "NAME", "OWNER", "SCOPES", "PROVIDERS", "MODELS", "LAST USED", "EXPIRES")
+				for _, t := range all {
+					row(w, t.ID, t.Name, t.Owner, strings.Join(t.Scopes, ","), orAny(t.Providers), orAny(t.Models),
+						a.when(t.LastUsedAt), orNever(a.when(t.ExpiresAt)))
+				}
+			})
+		},
+	}, "api_key:read")
+}
+
+func orAny(list []string) string {
+	if list == nil {
+		return "any"
+	}
+	return strings.Join(list, ",")
+}
+
+func (a *app) tokenRevoke() *cobra.Command {
+	return needs(&cobra.Command{
+		Use: "revoke TOKEN", Short: "Revoke a token", Args: cobra.ExactArgs(1),
+		Long: `Revoke a token, at once and for good. TOKEN is its id, or a name that no other
+token has. It does not ask: a leaked token cannot wait.`,
+		ValidArgsFunction: a.completeToken,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.connect()
+			if err != nil {
+				return err
+			}
+			var found []client.Token
+			for t, err := range c.Tokens(cmd.Context()) {
+				if err != nil {
+					return err
+				}
+				if t.ID == args[0] {
+					found = []client.Token{t}
+					break
+				}
+				if t.Name == args[0] {
+					found = append(found, t)
+				}
+			}
+			if len(found) != 1 {
+				reason := "no token has that id or name" // it may be the token itself that was given
+				if len(found) > 1 {
+					reason = fmt.Sprintf("%d tokens have that name: give the id of one", len(found))
+				}
+				return &failure{exitFailed, reason, []string{`See "gatehouse token list".`}}
+			}
+			if err := c.DeleteToken(cmd.Context(), found[0].ID); err != nil {
+				return err
+			}
+			say(cmd, "Token %s (%s) is revoked.", found[0].Name, found[0].ID)
+			return nil
+		},
+	}, "api_key:read", "api_key:delete")
+}
