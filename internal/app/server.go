@@ -1,0 +1,296 @@
+// Package app puts the parts together: it is the one package that sees them
+// all, and the life cycle of a process is here.
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/gatehousehq/gatehouse/client"
+	"github.com/gatehousehq/gatehouse/internal/authn"
+	"github.com/gatehousehq/gatehouse/internal/catalog"
+	"github.com/gatehousehq/gatehouse/internal/config"
+	"github.com/gatehousehq/gatehouse/internal/datadir"
+	"github.com/gatehousehq/gatehouse/internal/gateway"
+	"github.com/gatehousehq/gatehouse/internal/httpapi"
+	"github.com/gatehousehq/gatehouse/internal/keypool"
+	"github.com/gatehousehq/gatehouse/internal/lastuse"
+	"github.com/gatehousehq/gatehouse/internal/netguard"
+	"github.com/gatehousehq/gatehouse/internal/routing"
+	"github.com/gatehousehq/gatehouse/internal/token"
+	"github.com/gatehousehq/gatehouse/internal/webui"
+)
+
+const (
+	// pollShared is how often a replica looks for what the others changed, and
+	// pollAlone how often a server on its own makes sure that it has its own
+	// changes.
+	pollShared = 500 * time.Millisecond
+	pollAlone  = 5 * time.Second
+	// flushUses is how often the last use of keys and tokens is written.
+	flushUses = 30 * time.Second
+
+	readHeaderTime = 10 * time.Second
+	keepAliveTime  = 2 * time.Minute
+	maxHeader      = 64 << 10
+	readyTime      = 2 * time.Second
+)
+
+// Options are what a server is given besides its settings.
+type Options struct {
+	Version client.Version
+	Log     *slog.Logger
+	// Now is the clock; nil is [time.Now].
+	Now func() time.Time
+	// Observe, if not nil, is told of each gateway request when it is over.
+	Observe func(gateway.Record)
+}
+
+// A Server is a running gatehouse: the data directory is claimed, the store
+// open, the configuration compiled and the address bound. Serve it, or Close
+// it.
+type Server struct {
+	cfg       config.Config
+	log       *slog.Logger
+	release   func() error
+	store     *openStore
+	table     *routing.Table
+	uses      *lastuse.Recorder
+	transport *http.Transport
+	listener  net.Listener
+	http      *http.Server
+}
+
+// NewServer starts everything short of taking requests.
+func NewServer(ctx context.Context, cfg config.Config, o Options) (*Server, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &Server{cfg: cfg, log: o.Log}
+	if err := s.start(ctx, o); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Server) start(ctx context.Context, o Options) (err error) {
+	cfg := s.cfg
+	var tlsConfig *tls.Config
+	if cfg.TLSCert != "" {
+		cert, err := loadCertificate(cfg.TLSCert, cfg.TLSKey, o.Log, o.Now)
+		if err != nil {
+			return err
+		}
+		tlsConfig = &tls.Config{GetCertificate: cert.get, MinVersion: tls.VersionTLS12}
+	}
+	if s.release, err = claim(cfg.DataDir); err != nil {
+		return err
+	}
+	// Before the database: a mistyped address must not leave a new one behind.
+	if s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.HTTPAddress); err != nil {
+		return listenError(cfg.HTTPAddress, err)
+	}
+	if s.store, err = openDatabase(ctx, cfg, o.Log, o.Now); err != nil {
+		return err
+	}
+	s.table = routing.NewTable(s.store.db, authn.Compiler, o.Log)
+	if err := s.table.Refresh(ctx, 0); err != nil {
+		return err
+	}
+	s.dropRevokedOwnerToken()
+	s.store.db.OnCommit(func(ctx context.Context, generation int64) error {
+		// The client may go away; the change is made all the same.
+		err := s.table.Refresh(context.WithoutCancel(ctx), generation)
+		s.dropRevokedOwnerToken()
+		return err
+	})
+	s.uses = lastuse.New(s.store.db, authn.Recorder, o.Log)
+	s.http = &http.Server{
+		Handler:           s.handler(o),
+		TLSConfig:         tlsConfig,
+		ReadHeaderTimeout: readHeaderTime,
+		IdleTimeout:       keepAliveTime,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+	}
+	return nil
+}
+
+func listenError(address string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("the address %s is in use: stop what listens there, or choose another with --http-address", address)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("not allowed to listen on %s: ports below 1024 take root or CAP_NET_BIND_SERVICE; choose another with --http-address", address)
+	}
+	return fmt.Errorf("listen on %s: %w", address, err)
+}
+
+// handler is the whole of what the listener serves.
+func (s *Server) handler(o Options) http.Handler {
+	policy := netguard.Policy{Deny: s.cfg.UpstreamDeny, Allow: s.cfg.UpstreamAllow}
+	pool := keypool.New(o.Now, keypool.Config{})
+	s.transport = gateway.NewTransport(policy, gateway.TransportConfig{ResponseHeaderTimeout: s.cfg.FirstByteTimeout})
+	gw := gateway.New(gateway.Config{
+		Snapshot: s.table.Current, Pool: pool, Transport: s.transport, Logger: o.Log, Now: o.Now, Observe: o.Observe,
+		OnUse: func(tokenID, keyID string, at time.Time) {
+			s.uses.Token(tokenID, at)
+			s.uses.Key(keyID, at)
+		},
+		MaxReplayBody: s.cfg.ReplayBody, MaxReplayMemory: s.cfg.ReplayMemory,
+		FirstByteTimeout: s.cfg.FirstByteTimeout, IdleTimeout: s.cfg.IdleTimeout,
+	})
+	api := httpapi.New(httpapi.Config{
+		DB:    s.store.db,
+		Auth:  authn.New(s.store.db, o.Now),
+		Rules: catalog.Rules{Reserved: gateway.Reserved(), CheckHost: policy.CheckHost},
+		KeyState: func(providerName, keyID string) client.KeyState {
+			return keyState(pool, s.table.Current().Provider(providerName), keyID)
+		},
+		Ready: s.ready, OnUse: s.uses.Token, TrustedProxies: s.cfg.TrustedProxies,
+		Version: o.Version, Log: o.Log, Now: o.Now,
+	})
+	ui := webui.Handler()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch p := r.URL.Path; {
+		case strings.HasPrefix(p, gateway.Prefix) || p == strings.TrimSuffix(gateway.Prefix, "/"):
+			gw.ServeHTTP(w, r)
+		case strings.HasPrefix(p, "/api/") || p == "/api" || p == "/healthz" || p == "/readyz":
+			api.ServeHTTP(w, r)
+		default:
+			ui.ServeHTTP(w, r)
+		}
+	})
+}
+
+// keyState asks the pool for a key as the gateway has it. A key that is not in
+// the snapshot belongs to a provider that is gone or does not work at all.
+func keyState(pool *keypool.Pool, p *routing.Provider, keyID string) client.KeyState {
+	if p != nil {
+		for _, k := range p.Keys {
+			if k.ID == keyID {
+				return client.KeyState(pool.State(k).Name)
+			}
+		}
+	}
+	return client.KeyUnreadable
+}
+
+// ready returns why the server cannot do its whole work.
+func (s *Server) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
+	return s.store.backend.Ping(ctx)
+}
+
+// dropRevokedOwnerToken removes the file of the owner's token once the token
+// in it is no longer one: it would only mislead.
+func (s *Server) dropRevokedOwnerToken() {
+	t, err := ownerToken(s.cfg.DataDir)
+	if err == nil && !t.IsZero() && s.table.Current().Token(token.Sum(t.Reveal())) == nil {
+		err = os.Remove(filepath.Join(s.cfg.DataDir, datadir.OwnerToken))
+	}
+	if err != nil {
+		s.log.Warn("the file of the owner's token could not be looked after", "error", err)
+	}
+}
+
+// URL returns where clients reach the server.
+func (s *Server) URL() string {
+	if s.cfg.PublicURL != "" {
+		return s.cfg.PublicURL
+	}
+	scheme := "http"
+	if s.cfg.TLSCert != "" {
+		scheme = "https"
+	}
+	addr, ok := s.listener.Addr().(*net.TCPAddr)
+	if !ok {
+		return scheme + "://" + s.listener.Addr().String()
+	}
+	host := addr.IP.String()
+	if addr.IP.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return fmt.Sprintf("%s://%s", scheme, net.JoinHostPort(host, fmt.Sprint(addr.Port)))
+}
+
+// Serve takes requests until ctx is done, lets those under way finish for as
+// long as --shutdown-timeout, and closes everything.
+func (s *Server) Serve(ctx context.Context) error {
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var work sync.WaitGroup
+	every := pollAlone
+	if s.store.backend.Shared() {
+		every = pollShared
+	}
+	work.Go(func() { s.table.Follow(background, every) })
+	work.Go(func() { s.uses.Run(background, flushUses) })
+
+	served := make(chan error, 1)
+	go func() { // ends with Shutdown or Close, below
+		if s.cfg.TLSCert != "" {
+			served <- s.http.ServeTLS(s.listener, "", "")
+		} else {
+			served <- s.http.Serve(s.listener)
+		}
+	}()
+	var err error
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+		err = s.drain(context.WithoutCancel(ctx))
+		<-served // http.ErrServerClosed
+	}
+	stop()
+	work.Wait()
+	return errors.Join(err, s.Close())
+}
+
+// drain lets running requests finish, and cuts those that take too long.
+func (s *Server) drain(ctx context.Context) error {
+	s.log.InfoContext(ctx, "stopping: letting running requests finish", "at_most", s.cfg.ShutdownTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.ShutdownTimeout)
+	defer cancel()
+	err := s.http.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		s.log.WarnContext(ctx, "requests were still running and have been cut")
+		return s.http.Close()
+	}
+	return err
+}
+
+// Close lets go of everything. It is for a server that is not served; Serve
+// does it itself.
+func (s *Server) Close() error {
+	var errs []error
+	if s.listener != nil {
+		if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if s.transport != nil {
+		s.transport.CloseIdleConnections()
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.backend.Close())
+		s.store = nil
+	}
+	if s.release != nil {
+		errs = append(errs, s.release())
+		s.release = nil
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,196 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehousehq/gatehouse/internal/authn"
+	"github.com/gatehousehq/gatehouse/internal/config"
+	"github.com/gatehousehq/gatehouse/internal/datadir"
+	"github.com/gatehousehq/gatehouse/internal/keyring"
+	"github.com/gatehousehq/gatehouse/internal/rbac"
+	"github.com/gatehousehq/gatehouse/internal/secret"
+	"github.com/gatehousehq/gatehouse/internal/store"
+	"github.com/gatehousehq/gatehouse/internal/store/dbaudit"
+	"github.com/gatehousehq/gatehouse/internal/store/dbauthz"
+	"github.com/gatehousehq/gatehouse/internal/store/dbcrypt"
+	"github.com/gatehousehq/gatehouse/internal/store/sqlstore"
+)
+
+// ownerName is the name of the first user.
+const ownerName = "owner"
+
+// An openStore is a store that is ready to serve.
+type openStore struct {
+	db      *store.DB
+	backend *sqlstore.Backend
+}
+
+// openDatabase opens the store of a server. Where there is none yet it makes
+// the encryption key, the data keys, the owner and their token; else it needs
+// the encryption key that the database was made with.
+func openDatabase(ctx context.Context, cfg config.Config, log *slog.Logger, now func() time.Time) (*openStore, error) {
+	s := setup{dir: cfg.DataDir, log: log, now: now}
+	sc := sqlstore.Config{URL: cfg.DatabaseURL, Now: now, Initialise: s.initialise}
+	if cfg.DatabaseURL.IsZero() {
+		sc.Path = filepath.Join(cfg.DataDir, datadir.Database)
+	}
+	backend, err := sqlstore.Open(ctx, sc)
+	if err != nil {
+		return nil, err
+	}
+	return &openStore{layered(backend, s.ring, now), backend}, nil
+}
+
+// layered is the one place where the layers are put on a backend.
+func layered(b *sqlstore.Backend, keys dbcrypt.Keys, now func() time.Time) *store.DB {
+	return store.New(b, dbcrypt.Layer(keys, b.Installation()), dbaudit.Layer(now), dbauthz.Layer)
+}
+
+// A setup makes or finds the keys of an installation.
+type setup struct {
+	dir  string
+	log  *slog.Logger
+	now  func() time.Time
+	ring *keyring.Ring // the result
+}
+
+// initialise runs while no other server can be in the same place.
+func (s *setup) initialise(ctx context.Context, b *sqlstore.Backend) error {
+	db := layered(b, &keyring.Ring{}, s.now) // nothing here needs sealing
+	wrapped, err := listKeys(ctx, db)
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(s.dir, datadir.EncryptionKey)
+	kek, err := readKEK(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && len(wrapped) > 0:
+		return fmt.Errorf("the database is encrypted, and there is no encryption key here: copy encryption-key from the data directory of the server that made it, or from your backup, to %s", file)
+	case errors.Is(err, fs.ErrNotExist):
+		if kek, err = makeKEK(file); err != nil {
+			return err
+		}
+		s.log.WarnContext(ctx, "made a new encryption key: back it up, apart from the database. Without it the stored provider keys are lost", "file", file)
+	case err != nil:
+		return err
+	}
+	if len(wrapped) == 0 {
+		if wrapped, err = s.firstStart(ctx, db, b.Installation(), kek); err != nil {
+			return err
+		}
+	}
+	s.ring, err = kek.Unwrap(b.Installation(), wrapped)
+	var wrong *keyring.WrongKEKError
+	if errors.As(err, &wrong) {
+		return fmt.Errorf("%w: copy encryption-key from the data directory of the server that made the database, or from your backup, to %s", err, file)
+	}
+	return err
+}
+
+func listKeys(ctx context.Context, db *store.DB) (keys []store.EncryptionKey, err error) {
+	err = db.View(ctx, authn.Bootstrap, func(tx store.Tx) error {
+		keys, err = tx.EncryptionKeys.List(ctx, store.Query{})
+		return err
+	})
+	return keys, err
+}
+
+// firstStart makes the data keys, the owner and the owner's token.
+func (s *setup) firstStart(ctx context.Context, db *store.DB, installation string, kek *keyring.KEK) ([]store.EncryptionKey, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, err
+	}
+	err = db.Update(ctx, authn.Bootstrap, func(tx store.Tx) error {
+		for _, purpose := range []store.KeyPurpose{store.ForSealing, store.ForFingerprinting} {
+			if _, err := tx.EncryptionKeys.Insert(ctx, kek.Generate(installation, purpose)); err != nil {
+				return err
+			}
+		}
+		owner, err := tx.Users.Insert(ctx, store.User{ID: id.String(), Name: ownerName, Role: rbac.Owner})
+		if err != nil {
+			return err
+		}
+		_, token, err := authn.Mint(ctx, tx, owner.ID, s.now(), authn.NewToken{
+			Name: datadir.OwnerToken, Scopes: []string{string(rbac.ScopeAll)},
+		})
+		if err != nil {
+			return err
+		}
+		// Before the commit: if the server dies in between, the next start begins
+		// again with an empty database and a new token.
+		return writeSecret(filepath.Join(s.dir, datadir.OwnerToken), []byte(token.Reveal()+"\n"))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("first start: %w", err)
+	}
+	return listKeys(ctx, db)
+}
+
+func readKEK(file string) (*keyring.KEK, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the encryption key: %w", err)
+	}
+	k, err := keyring.ParseKEK(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return k, nil
+}
+
+func makeKEK(file string) (*keyring.KEK, error) {
+	k, encoded, err := keyring.NewKEK()
+	if err != nil {
+		return nil, err
+	}
+	return k, writeSecret(file, encoded)
+}
+
+// writeSecret writes a file that only its owner can read, and makes sure that
+// it is on disk: whole, or not at all.
+func writeSecret(file string, content []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*") // made with mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name()) // best effort; the name says what it is
+		}
+	}()
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err = os.Rename(f.Name(), file); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// ownerToken returns the token in the data directory, if there is one.
+func ownerToken(dir string) (secret.Text, error) {
+	b, err := os.ReadFile(filepath.Join(dir, datadir.OwnerToken))
+	if errors.Is(err, fs.ErrNotExist) {
+		return secret.Text{}, nil
+	}
+	if err != nil {
+		return secret.Text{}, fmt.Errorf("read the owner's token: %w", err)
+	}
+	return secret.New(strings.TrimSpace(string(b))), nil
+}

@@ -1,0 +1,109 @@
+// Package httpapi serves the REST API of the control plane under /api/v1, and
+// the health endpoints.
+//
+// A handler decodes, runs one transaction and encodes. What the caller may do
+// is decided, and what they did is written down, by the store; the rules of
+// what may be stored are in packages catalog and authn. Every refusal is an
+// application/problem+json document that says what to do and carries no value
+// that was sent.
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/gatehousehq/gatehouse/client"
+	"github.com/gatehousehq/gatehouse/internal/authn"
+	"github.com/gatehousehq/gatehouse/internal/catalog"
+	"github.com/gatehousehq/gatehouse/internal/store"
+)
+
+// Config is what the API works on. All fields are required but where it says
+// otherwise.
+type Config struct {
+	DB    *store.DB
+	Auth  *authn.Authenticator
+	Rules catalog.Rules
+	// KeyState says what the gateway thinks of a key of a provider.
+	KeyState func(providerName, keyID string) client.KeyState
+	// Ready returns why the server cannot serve, or nil.
+	Ready func(context.Context) error
+	// OnUse, if not nil, hears of each token that was accepted.
+	OnUse func(tokenID string, at time.Time)
+	// TrustedProxies are the peers whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
+	Version        client.Version
+	Log            *slog.Logger
+	Now            func() time.Time
+}
+
+// maxBody is the largest request that is read, in bytes.
+const maxBody = 1 << 20
+
+// An api is the handlers and what they share.
+type api struct {
+	Config
+	huma huma.API
+	mux  *http.ServeMux
+}
+
+// New returns the handler of /api/, /healthz and /readyz.
+func New(cfg Config) http.Handler {
+	a := newAPI(cfg)
+	return a.outermost(a.routes())
+}
+
+// Spec returns the OpenAPI 3.1 document of the API, indented.
+func Spec(version string) ([]byte, error) {
+	a := newAPI(Config{Version: client.Version{Version: version}})
+	b, err := json.MarshalIndent(a.huma.OpenAPI(), "", "  ")
+	return append(b, '\n'), err
+}
+
+func newAPI(cfg Config) *api {
+	useProblems()
+	a := &api{Config: cfg, mux: http.NewServeMux()}
+	hc := huma.DefaultConfig("Gatehouse", cfg.Version.Version)
+	hc.Info.Description = "The control plane of Gatehouse, a self-hosted AI gateway: providers, their keys, tokens and the audit log. The gateway itself, under /ai, speaks the providers' own APIs."
+	hc.OpenAPIPath, hc.DocsPath, hc.SchemasPath = "", "", "" // we serve the document; its viewer would load scripts from elsewhere
+	hc.CreateHooks = nil                                     // no $schema in bodies
+	hc.Formats = map[string]huma.Format{"application/json": jsonFormat, "json": jsonFormat}
+	hc.RejectUnknownQueryParameters = true
+	hc.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"token": {Type: "http", Scheme: "bearer", Description: "A Gatehouse token, gate_ and 38 more characters."},
+	}
+	aliasSecrets(hc.Components.Schemas)
+	a.huma = humago.New(a.mux, hc)
+	a.registerProviders()
+	a.registerKeys()
+	a.registerTokens()
+	a.registerAudit()
+	a.registerVersion()
+	return a
+}
+
+// jsonFormat is JSON as the standard library has it, without escaping HTML: the
+// media type says that it is none.
+var jsonFormat = huma.DefaultJSONFormat
+
+// register adds an operation that takes a token. Its handler is given who
+// asks.
+func register[I, O any](a *api, op huma.Operation, handle func(ctx context.Context, who store.Actor, in *I) (*O, error)) {
+	op.Security = []map[string][]string{{"token": {}}}
+	op.MaxBodyBytes = maxBody + 1 // what has this many is too large
+	op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusServiceUnavailable)
+	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := handle(ctx, actor(ctx), in)
+		if err != nil {
+			return nil, a.problem(ctx, err)
+		}
+		return out, nil
+	})
+}

@@ -1,0 +1,347 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gatehousehq/gatehouse/client"
+	"github.com/gatehousehq/gatehouse/internal/authn"
+	"github.com/gatehousehq/gatehouse/internal/catalog"
+	"github.com/gatehousehq/gatehouse/internal/gateway"
+	"github.com/gatehousehq/gatehouse/internal/httpapi"
+	"github.com/gatehousehq/gatehouse/internal/netguard"
+	"github.com/gatehousehq/gatehouse/internal/rbac"
+	"github.com/gatehousehq/gatehouse/internal/secret"
+	"github.com/gatehousehq/gatehouse/internal/store"
+	"github.com/gatehousehq/gatehouse/internal/store/dbgen"
+	"github.com/gatehousehq/gatehouse/internal/store/sqlstore"
+	"github.com/gatehousehq/gatehouse/internal/store/storetest"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+const (
+	providers = "/api/v1/ai/providers"
+	tokens    = "/api/v1/tokens"
+	auditPath = "/api/v1/audit"
+	vendor     = "https://api.example.com/v1" // a base URL; nothing here ever dials
+)
+
+// A server is the API on a listener of its own, over a fresh database with an
+// owner in it. Everything that it answers and logs is searched for parts of
+// the secrets that it was given, whatever the test is about.
+type server struct {
+	*storetest.Store
+	*shared
+	token secret.Text // that requests carry; zero is none
+}
+
+// shared is what all callers of one server have in common.
+type shared struct {
+	url    string
+	http   *http.Client
+	clock  *clock
+	owner  store.User
+	log    *watched
+	routes http.Handler
+
+	// State, if not nil, answers for the gateway's key pool.
+	state atomic.Pointer[func(provider, keyID string) client.KeyState]
+	ready atomic.Pointer[error]
+}
+
+// each runs fn with a server over each database.
+func each(t *testing.T, fn func(t *testing.T, s *server)) {
+	t.Helper()
+	storetest.EachConfig(t, func(t *testing.T, cfg sqlstore.Config) { fn(t, start(t, cfg)) })
+}
+
+func start(t *testing.T, cfg sqlstore.Config) *server {
+	t.Helper()
+	c := &clock{}
+	c.set(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
+	cfg.Now = c.now
+	s := &server{Store: storetest.Open(t, cfg), shared: &shared{clock: c, log: newWatched()}}
+	s.owner = dbgen.User(t, s.DB, store.User{Name: "ada", Role: rbac.Owner})
+	_, s.token = dbgen.APIKey(t, s.DB, s.owner, store.APIKey{Name: "owner-token", Scopes: store.SetOf("all")})
+	s.log.guard(s.token.Reveal())
+
+	policy := netguard.Policy{Deny: []netip.Prefix{netip.MustParsePrefix("10.66.0.0/16")}}
+	s.routes = httpapi.New(httpapi.Config{
+		DB: s.DB, Auth: authn.New(s.DB, c.now),
+		Rules: catalog.Rules{Reserved: gateway.Reserved(), CheckHost: policy.CheckHost},
+		KeyState: func(provider, keyID string) client.KeyState {
+			if fn := s.state.Load(); fn != nil {
+				return (*fn)(provider, keyID)
+			}
+			return client.KeyReady
+		},
+		Ready: func(context.Context) error {
+			if err := s.ready.Load(); err != nil {
+				return *err
+			}
+			return nil
+		},
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		Version:        client.Version{Version: "v1.2.3", Commit: "abc", Go: "go1"},
+		Log:            slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Now:            c.now,
+	})
+	t.Cleanup(func() { // after the listener is closed: it is registered before
+		if s.log.leaked(s.log.text()) {
+			t.Error("the log has a part of a secret in it")
+		}
+	})
+	srv := httptest.NewServer(s.routes)
+	t.Cleanup(srv.Close)
+	s.url, s.http = srv.URL, srv.Client()
+	s.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return s
+}
+
+// as returns the server as somebody with another token meets it.
+func (s *server) as(token secret.Text) *server {
+	if !token.IsZero() {
+		s.log.guard(token.Reveal())
+	}
+	return &server{s.Store, s.shared, token}
+}
+
+// with returns the server as a token of u with those scopes meets it.
+func (s *server) with(t *testing.T, u store.User, k store.APIKey) *server {
+	t.Helper()
+	_, token := dbgen.APIKey(t, s.DB, u, k)
+	return s.as(token)
+}
+
+// An answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// header is a header of a request.
+type header struct{ name, value string }
+
+// call sends a request and returns the answer, once it is sure that there is
+// no secret in it but the new token that was asked for.
+func (s *server) call(t *testing.T, method, path, body string, headers ...header) answer {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if !s.token.IsZero() {
+		req.Header.Set("Authorization", "Bearer "+s.token.Reveal())
+	}
+	for _, h := range headers {
+		req.Header.Set(h.name, h.value)
+	}
+	res, err := s.http.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(res.Body)
+	if err := res.Body.Close(); err != nil {
+		t.Error(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := answer{res.StatusCode, res.Header, b}
+	shown := b
+	if method == http.MethodPost && path == tokens && a.status == http.StatusCreated {
+		minted := decode[struct{ Token string }](t, a).Token
+		s.log.guard(minted)
+		shown = bytes.Replace(b, []byte(minted), nil, 1)
+	}
+	if s.log.leaked(string(shown)) || s.log.leaked(fmt.Sprint(res.Header)) {
+		t.Errorf("%s: the answer to %s has a part of a secret in it", method, path)
+	}
+	return a
+}
+
+// want sends a request that is to be answered with that status.
+func (s *server) want(t *testing.T, status int, method, path, body string, headers ...header) answer {
+	t.Helper()
+	a := s.call(t, method, path, body, headers...)
+	if a.status != status {
+		t.Fatalf("%s %s: got %d, want %d: %s", method, path, a.status, status, a.body)
+	}
+	return a
+}
+
+// provider adds a provider of type openai with keys of those names.
+func (s *server) provider(t *testing.T, name string, keys ...string) client.Provider {
+	t.Helper()
+	texts := make([]string, len(keys))
+	for i, k := range keys {
+		texts[i] = s.key(k)
+	}
+	b, err := json.Marshal(map[string]any{"type": "openai", "name": name, "base_url": vendor, "api_keys": texts})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decode[client.Provider](t, s.want(t, http.StatusCreated, "POST", providers, string(b)))
+}
+
+// key returns a provider key that looks like one, always the same for a name,
+// and has everything searched for it.
+func (s *server) key(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	k := "sk-" + base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:])
+	s.log.guard(k)
+	return k
+}
+
+func decode[T any](t *testing.T, a answer) (v T) {
+	t.Helper()
+	if err := json.Unmarshal(a.body, &v); err != nil {
+		t.Fatalf("status %d is not answered in JSON: %v", a.status, err)
+	}
+	return v
+}
+
+// A problem is what an error is answered with.
+type problem struct {
+	Type, Title, Detail string
+	Status              int
+	Errors              []client.FieldError
+	Current             json.RawMessage
+}
+
+// refusal checks that an answer is a problem in the form that every one has.
+func refusal(t *testing.T, a answer, status int) problem {
+	t.Helper()
+	if a.status != status {
+		t.Fatalf("got status %d, want %d: %s", a.status, status, a.body)
+	}
+	if got := a.header.Get("Content-Type"); got != "application/problem+json" {
+		t.Errorf("got Content-Type %q", got)
+	}
+	p := decode[problem](t, a)
+	if p.Status != status || p.Type != "about:blank" || p.Title != http.StatusText(status) || p.Detail == "" {
+		t.Errorf("got %s", a.body)
+	}
+	return p
+}
+
+// clock is a clock that stands still until it is set.
+type clock struct{ at atomic.Int64 }
+
+func (c *clock) now() time.Time          { return time.UnixMicro(c.at.Load()).UTC() }
+func (c *clock) set(t time.Time)         { c.at.Store(t.UnixMicro()) }
+func (c *clock) advance(d time.Duration) { c.set(c.now().Add(d)) }
+
+// watched is a log that knows what must not be in it, or in anything else.
+type watched struct {
+	mu    sync.Mutex
+	lines bytes.Buffer
+	parts map[string]bool
+}
+
+// part is how many characters of a secret are too many to show.
+const part = 10
+
+func newWatched() *watched { return &watched{parts: map[string]bool{}} }
+
+func (w *watched) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lines.Write(b)
+}
+
+func (w *watched) text() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lines.String()
+}
+
+// guard adds a secret.
+func (w *watched) guard(s string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := 0; i+part <= len(s); i++ {
+		w.parts[s[i:i+part]] = true
+	}
+}
+
+// leaked reports whether a part of a secret is in s.
+func (w *watched) leaked(s string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := 0; i+part <= len(s); i++ {
+		if w.parts[s[i:i+part]] {
+			return true
+		}
+	}
+	return false
+}
+
+// dump returns every row of every table, so that two of them can be compared.
+func (s *server) dump(t *testing.T) string {
+	t.Helper()
+	tables := "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+	if s.Postgres {
+		tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
+	}
+	var out strings.Builder
+	for _, row := range s.rows(t, tables) {
+		fmt.Fprintf(&out, "%s\n", row[0])
+		for _, r := range s.rows(t, fmt.Sprintf("SELECT * FROM %s ORDER BY 1, 2", row[0])) {
+			fmt.Fprintf(&out, "  %v\n", r)
+		}
+	}
+	return out.String()
+}
+
+func (s *server) rows(t *testing.T, query string) (out [][]any) {
+	t.Helper()
+	rows, err := s.Raw.QueryContext(t.Context(), query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }() // rows.Err says all
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rows.Next() {
+		values, into := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range values {
+			if b, ok := v.([]byte); ok {
+				values[i] = string(b)
+			}
+		}
+		out = append(out, values)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}

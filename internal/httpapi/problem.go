@@ -1,0 +1,179 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/gatehousehq/gatehouse/client"
+	"github.com/gatehousehq/gatehouse/internal/store"
+)
+
+// A problem is an RFC 9457 problem document.
+type problem struct {
+	Type   string              `json:"type" doc:"What kind of problem it is; about:blank: what the status says."`
+	Title  string              `json:"title" doc:"The name of the status."`
+	Status int                 `json:"status" doc:"The HTTP status."`
+	Detail string              `json:"detail" doc:"What was wrong this time, and what to do."`
+	Errors []client.FieldError `json:"errors,omitempty" nullable:"false" doc:"What is wrong with each field."`
+	// Current is the document as it is now, where an edit was stale.
+	Current any `json:"current,omitempty" doc:"With status 412, the resource as it is now."`
+}
+
+func (p problem) Error() string { return p.Detail }
+
+// GetStatus is for huma.
+func (p problem) GetStatus() int { return p.Status }
+
+// ContentType is for huma.
+func (problem) ContentType(string) string { return problemType }
+
+const problemType = "application/problem+json"
+
+// complete fills in what follows from the status.
+func (p problem) complete() problem {
+	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
+	return p
+}
+
+// refused is the problem of one part of a request.
+func refused(location, message string) problem {
+	return problem{
+		Status: http.StatusUnprocessableEntity, Detail: details[http.StatusUnprocessableEntity],
+		Errors: []client.FieldError{{Location: location, Message: message}},
+	}
+}
+
+func writeProblem(w http.ResponseWriter, p problem) {
+	if p.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "5")
+	}
+	writeJSON(w, p.Status, problemType, p.complete())
+}
+
+func writeJSON(w http.ResponseWriter, status int, mediaType string, v any) {
+	w.Header().Set("Content-Type", mediaType)
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // a client that is gone needs no answer
+}
+
+// problem says what an error of the store means to whoever asked. This is the
+// one place where that is decided; anything unknown is logged, and not shown.
+func (a *api) problem(ctx context.Context, err error) problem {
+	if fields := invalidFields(err); len(fields) > 0 {
+		return problem{Status: http.StatusUnprocessableEntity, Detail: details[http.StatusUnprocessableEntity], Errors: fields}.complete()
+	}
+	var stale *staleError
+	var denied *store.DeniedError
+	var conflict *store.ConflictError
+	var notInForce *store.NotInForceError
+	var p problem
+	switch {
+	case errors.As(err, &p):
+	case errors.As(err, &notInForce):
+		a.Log.ErrorContext(ctx, "change saved but not in force", "id", info(ctx).id, "error", err)
+		p = problem{Status: http.StatusServiceUnavailable, Detail: "the change is saved, but this server could not put it into force yet; it goes on trying"}
+	case errors.As(err, &stale):
+		p = problem{Status: http.StatusPreconditionFailed, Current: stale.current, Detail: "it has changed since you read it; look at what it is now, and send If-Match with its revision"}
+	case errors.As(err, &denied) && denied.Reason != "":
+		p = problem{Status: http.StatusForbidden, Detail: denied.Reason}
+	case errors.As(err, &denied):
+		p = problem{Status: http.StatusForbidden, Detail: "this takes the permission " + denied.Missing.String() + ", which the role of the token's owner, its scopes or its allow-lists do not give"}
+	case errors.As(err, &conflict):
+		p = problem{Status: http.StatusConflict, Detail: "it is there already", Errors: []client.FieldError{{Location: "body." + conflict.Field, Message: taken(conflict.Field)}}}
+	case errors.Is(err, store.ErrNotFound):
+		p = problem{Status: http.StatusNotFound, Detail: "there is no such thing here, or it is not yours to see"}
+	case errors.Is(err, store.ErrUnavailable):
+		a.Log.ErrorContext(ctx, "database unavailable", "id", info(ctx).id, "error", err)
+		p = problem{Status: http.StatusServiceUnavailable, Detail: "the database is not available; nothing was changed. Try again"}
+	case errors.Is(err, context.Canceled):
+		p = problem{Status: 499, Detail: "the client went away"}
+	default:
+		a.Log.ErrorContext(ctx, "internal error", "id", info(ctx).id, "error", err)
+		p = problem{Status: http.StatusInternalServerError, Detail: "something went wrong in the server; its log has more under id " + info(ctx).id}
+	}
+	return p.complete()
+}
+
+func taken(field string) string {
+	if strings.HasPrefix(field, "api_key") {
+		return "this provider has that key already"
+	}
+	return "is taken; choose another"
+}
+
+// A staleError is an [store.ErrStale] with what is there now.
+type staleError struct{ current any }
+
+func (*staleError) Error() string { return store.ErrStale.Error() }
+
+// invalidFields finds every [store.InvalidError] in err, in the order of their
+// fields.
+func invalidFields(err error) []client.FieldError {
+	var out []client.FieldError
+	var walk func(error)
+	walk = func(err error) {
+		switch e := err.(type) {
+		case *store.InvalidError:
+			out = append(out, client.FieldError{Location: "body." + e.Field, Message: e.Reason})
+		case interface{ Unwrap() []error }:
+			for _, e := range e.Unwrap() {
+				walk(e)
+			}
+		case interface{ Unwrap() error }:
+			walk(e.Unwrap())
+		}
+	}
+	walk(err)
+	slices.SortStableFunc(out, func(a, b client.FieldError) int { return strings.Compare(a.Location, b.Location) })
+	return out
+}
+
+// useProblems makes the router answer with our problems. It has no setting for
+// it but a variable, and by its default it sends back what it was sent, keys
+// included.
+var useProblems = sync.OnceFunc(func() {
+	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError {
+		p := problem{Status: status, Detail: details[status]}
+		if p.Detail == "" {
+			p.Detail = msg
+		}
+		for _, err := range errs {
+			var d *huma.ErrorDetail
+			if errors.As(err, &d) && status == http.StatusUnprocessableEntity {
+				p.Errors = append(p.Errors, fieldError(d))
+			}
+		}
+		return p.complete()
+	}
+})
+
+// details replace what the router says of a request that it refuses by itself.
+var details = map[int]string{
+	http.StatusBadRequest:            "the body is not valid JSON",
+	http.StatusRequestEntityTooLarge: "the body is larger than 1 MiB",
+	http.StatusUnsupportedMediaType:  "send JSON, with Content-Type: application/json",
+	http.StatusUnprocessableEntity:   "some of what was sent cannot be accepted",
+	http.StatusRequestTimeout:        "the body took too long to arrive",
+}
+
+// plainName is the form of a field that may be shown: anything else in a
+// location was sent by the client.
+var plainName = regexp.MustCompile(`^(body|path|query|header)(\.[A-Za-z_-]{1,32}|\[[0-9]{1,6}\])*$`)
+
+// fieldError passes on what the router found, without the value.
+func fieldError(d *huma.ErrorDetail) client.FieldError {
+	f := client.FieldError{Location: d.Location, Message: d.Message}
+	if !plainName.MatchString(f.Location) {
+		f.Location, _, _ = strings.Cut(f.Location, ".")
+		f.Message = "has a field that is not known here"
+	}
+	return f
+}

@@ -1,0 +1,225 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehousehq/gatehouse/internal/authn"
+	"github.com/gatehousehq/gatehouse/internal/store"
+)
+
+// bodyTime is how long a client may take to send a request.
+const bodyTime = 30 * time.Second
+
+// routes adds what is not an operation of the API, and answers in JSON where
+// the standard router would not.
+func (a *api) routes() http.Handler {
+	a.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, "application/json", map[string]string{"status": "ok"})
+	})
+	a.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if err := a.Ready(r.Context()); err != nil {
+			a.Log.WarnContext(r.Context(), "not ready", "error", err)
+			writeProblem(w, problem{Status: http.StatusServiceUnavailable, Detail: "not ready to serve: see the log of the server"})
+			return
+		}
+		writeJSON(w, http.StatusOK, "application/json", map[string]string{"status": "ready"})
+	})
+	spec, err := json.Marshal(a.huma.OpenAPI())
+	if err != nil {
+		panic(err) // a test would have caught it
+	}
+	a.mux.HandleFunc("GET "+specPath, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(spec) // a client that is gone needs no answer
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path.Clean(r.URL.Path) != r.URL.Path {
+			writeProblem(w, problem{Status: http.StatusNotFound, Detail: noRoute})
+			return
+		}
+		if _, pattern := a.mux.Handler(r); pattern == "" {
+			a.unrouted(w, r)
+			return
+		}
+		if open(r.URL.Path) {
+			a.mux.ServeHTTP(w, r)
+			return
+		}
+		a.authenticated(w, r)
+	})
+}
+
+const (
+	specPath = "/api/v1/openapi.json"
+	noRoute  = "there is no such route; GET " + specPath + " lists them"
+)
+
+// open reports whether a path needs no token.
+func open(p string) bool { return p == "/healthz" || p == "/readyz" || p == specPath }
+
+// unrouted answers 405 where another method would do, and 404 elsewhere.
+func (a *api) unrouted(w http.ResponseWriter, r *http.Request) {
+	var allow []string
+	for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodPut, http.MethodDelete} {
+		probe := r.Clone(r.Context())
+		probe.Method = m
+		if _, pattern := a.mux.Handler(probe); pattern != "" {
+			allow = append(allow, m)
+		}
+	}
+	if allow == nil {
+		writeProblem(w, problem{Status: http.StatusNotFound, Detail: noRoute})
+		return
+	}
+	w.Header().Set("Allow", strings.Join(allow, ", "))
+	writeProblem(w, problem{Status: http.StatusMethodNotAllowed, Detail: "this route takes " + strings.Join(allow, ", ")})
+}
+
+// authenticated serves a request once it is known who asks.
+func (a *api) authenticated(w http.ResponseWriter, r *http.Request) {
+	info := info(r.Context())
+	who, err := a.Auth.Authenticate(r.Context(), bearer(r), store.Origin{
+		RequestID: info.id, Address: clientAddress(r, a.TrustedProxies), UserAgent: clip(r.UserAgent(), 256),
+	})
+	switch {
+	case errors.Is(err, store.ErrUnavailable):
+		writeProblem(w, a.problem(r.Context(), err))
+		return
+	case err != nil && !tokenError(err):
+		writeProblem(w, a.problem(r.Context(), err))
+		return
+	case err != nil:
+		w.Header().Set("WWW-Authenticate", `Bearer realm="gatehouse"`)
+		writeProblem(w, problem{Status: http.StatusUnauthorized, Detail: err.Error()})
+		return
+	}
+	info.token = who.TokenName
+	if a.OnUse != nil {
+		a.OnUse(who.TokenID, a.Now())
+	}
+	a.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), actorKey{}, who)))
+}
+
+func tokenError(err error) bool {
+	for _, e := range []error{authn.ErrMissing, authn.ErrMalformed, authn.ErrUnknown, authn.ErrExpired, authn.ErrDisabled} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+func bearer(r *http.Request) string {
+	scheme, value, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(value)
+}
+
+// The router of the API can hand a handler only a context, so who asks travels
+// in it from authenticated to register, and no further.
+type actorKey struct{}
+
+func actor(ctx context.Context) store.Actor {
+	who, _ := ctx.Value(actorKey{}).(store.Actor)
+	return who
+}
+
+// A requestInfo is what the log line of a request says.
+type requestInfo struct{ id, token string }
+
+type infoKey struct{}
+
+func info(ctx context.Context) *requestInfo {
+	if i, ok := ctx.Value(infoKey{}).(*requestInfo); ok {
+		return i
+	}
+	return &requestInfo{}
+}
+
+// outermost gives each request its id, headers, limits and log line, and
+// answers for a handler that panicked.
+func (a *api) outermost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := a.Now()
+		ri := &requestInfo{}
+		if id, err := uuid.NewV7(); err == nil {
+			ri.id = id.String()
+		}
+		h := w.Header()
+		h.Set("X-Gatehouse-Request-Id", ri.id)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Cache-Control", "no-store")
+		// Not every writer has a deadline to set; the server's own limits stand.
+		_ = http.NewResponseController(w).SetReadDeadline(start.Add(bodyTime))
+		r = r.WithContext(context.WithValue(r.Context(), infoKey{}, ri))
+		rec := &recorder{ResponseWriter: w}
+		defer func() {
+			if v := recover(); v != nil {
+				// The value may hold anything; where it came from does not.
+				a.Log.ErrorContext(r.Context(), "panic", "id", ri.id, "kind", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+				if rec.status == 0 {
+					writeProblem(rec, a.problem(r.Context(), errors.New("panic")))
+				}
+			}
+			level := slog.LevelInfo
+			if open(r.URL.Path) {
+				level = slog.LevelDebug
+			}
+			a.Log.Log(r.Context(), level, "api request", "id", ri.id, "token", ri.token, "method", r.Method, "route", a.route(r),
+				"status", rec.status, "ms", a.Now().Sub(start).Milliseconds())
+		}()
+		next.ServeHTTP(rec, r)
+	})
+}
+
+// route names the matched pattern, never the path, which may hold anything.
+func (a *api) route(r *http.Request) string {
+	_, pattern := a.mux.Handler(r)
+	if _, p, ok := strings.Cut(pattern, " "); ok {
+		return p
+	}
+	return "none"
+}
+
+// A recorder remembers the status.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return r.ResponseWriter.Write(b)
+}
+
+// Unwrap is for [http.ResponseController].
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "")
+}
