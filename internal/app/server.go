@@ -45,6 +45,7 @@ const (
 	keepAliveTime  = 2 * time.Minute
 	maxHeader      = 64 << 10
 	readyTime      = 2 * time.Second
+	applyTime      = 10 * time.Second // for putting a change into force
 )
 
 // Options are what a server is given besides its settings.
@@ -111,7 +112,9 @@ func (s *Server) start(ctx context.Context, o Options) (err error) {
 	s.dropRevokedOwnerToken()
 	s.store.db.OnCommit(func(ctx context.Context, generation int64) error {
 		// The client may go away; the change is made all the same.
-		err := s.table.Refresh(context.WithoutCancel(ctx), generation)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTime)
+		defer cancel()
+		err := s.table.Refresh(ctx, generation)
 		s.dropRevokedOwnerToken()
 		return err
 	})

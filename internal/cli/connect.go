@@ -12,13 +12,11 @@ import (
 	"strings"
 
 	"github.com/gatehousehq/gatehouse/client"
+	"github.com/gatehousehq/gatehouse/internal/datadir"
 	"github.com/gatehousehq/gatehouse/internal/secret"
 )
 
-const (
-	defaultURL     = "http://127.0.0.1:8090"
-	ownerTokenFile = "owner-token"
-)
+const defaultURL = "http://127.0.0.1:8090"
 
 // connect returns a client of the server that the flags and the environment
 // name.
@@ -56,7 +54,7 @@ func (a *app) token() (secret.Text, error) {
 	if err != nil {
 		return secret.Text{}, err
 	}
-	file := filepath.Join(dir, ownerTokenFile)
+	file := filepath.Join(dir, datadir.OwnerToken)
 	b, err := os.ReadFile(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -80,17 +78,10 @@ func (a *app) dataDirectory() (string, error) {
 	if dir := cmp.Or(a.dataDir, os.Getenv("GATEHOUSE_DATA_DIR")); dir != "" {
 		return dir, nil
 	}
-	if os.Geteuid() == 0 {
-		return "/var/lib/gatehouse", nil
+	if dir := datadir.Default(); dir != "" {
+		return dir, nil
 	}
-	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) { // the specification has others ignored
-		return filepath.Join(dir, "gatehouse"), nil
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "", fmt.Errorf("find the data directory: %w", err)
-	}
-	return filepath.Join(home, ".local", "share", "gatehouse"), nil
+	return "", usagef("there is no home directory to look in: name the server's with --data-dir, or set GATEHOUSE_TOKEN")
 }
 
 func onThisMachine(server string) bool {

@@ -168,6 +168,10 @@ func (b *body) attach(req *http.Request, progress func()) {
 	}
 }
 
+// smallBody is up to which size a body may stay in memory for as long as its
+// response lasts.
+const smallBody = 64 << 10
+
 // A heldBody reads a body from memory, and lets go of it when it is closed: a
 // transport may keep the request for as long as the response lasts.
 type heldBody struct {
@@ -175,7 +179,12 @@ type heldBody struct {
 	r  bytes.Reader
 }
 
-func newHeldBody(b []byte) *heldBody {
+func newHeldBody(b []byte) io.ReadCloser {
+	if len(b) <= smallBody {
+		// net/http knows this one for what it is, and sends it in one write with
+		// the headers.
+		return io.NopCloser(bytes.NewReader(b))
+	}
 	h := &heldBody{}
 	h.r.Reset(b)
 	return h

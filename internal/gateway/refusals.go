@@ -73,8 +73,10 @@ var (
 		http.StatusMethodNotAllowed, "", "bad_method",
 		"The gateway does not pass this HTTP method.",
 	}
+	// Codex tries WebSocket first. At 426 it goes on over HTTP at once; at 501
+	// it tries seven times before it does.
 	upgradeRefused = &refusal{
-		http.StatusNotImplemented, "", "upgrade",
+		http.StatusUpgradeRequired, "", "upgrade",
 		"The gateway does not upgrade connections (WebSocket). Use the HTTP form of this API.",
 	}
 	noPassthrough = &refusal{

@@ -120,7 +120,7 @@ func TestRefusals(t *testing.T) {
 		{"a faulty provider", "POST", "/ai/broken/v1/responses", good, 503, routing.OpenAI, "configured", "provider_fault"},
 		{"a dialect that is not known", "POST", "/ai/strange/v1/responses", good, 503, routing.OpenAI, "configured", "provider_fault"},
 		{"TRACE", "TRACE", chat, good, 405, routing.OpenAI, "method", "bad_method"},
-		{"WebSocket", "GET", "/ai/openai/v1/responses", with(good, "Connection", "Upgrade", "Upgrade", "websocket"), 501, routing.OpenAI, "WebSocket", "upgrade"},
+		{"WebSocket", "GET", "/ai/openai/v1/responses", with(good, "Connection", "Upgrade", "Upgrade", "websocket"), 426, routing.OpenAI, "WebSocket", "upgrade"},
 		{"a path outside inference", "GET", "/ai/openai/v1/files", plain, 403, routing.OpenAI, "gateway:passthrough", "no_passthrough"},
 		{"another method", "DELETE", "/ai/openai/v1/models/m", plain, 403, routing.OpenAI, "gateway:passthrough", "no_passthrough"},
 		{"HEAD is another method", "HEAD", "/ai/openai/v1/models", plain, 403, "", "", "no_passthrough"},

@@ -1,0 +1,261 @@
+// Package clients drives the real gatehouse binary with the vendors' own SDKs.
+//
+// The scripts beside it (npm test) are the SDKs' side; they can be pointed at
+// any Gatehouse that has the mock upstream behind it. The test here builds the
+// binary, puts it between the scripts and a mock upstream whose first keys are
+// rate limited, on SQLite and, where GATEHOUSE_TEST_POSTGRES is set, on
+// PostgreSQL, and then looks at what went upstream, what was audited and what
+// was logged.
+package clients_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	// What the binary is made of: with these a change of it is a change of this
+	// test, which go test then does not answer from its cache.
+	_ "github.com/gatehousehq/gatehouse/internal/app"
+	_ "github.com/gatehousehq/gatehouse/internal/cli"
+	"github.com/gatehousehq/gatehouse/internal/mockupstream"
+	"github.com/gatehousehq/gatehouse/internal/secret"
+	"github.com/gatehousehq/gatehouse/internal/store/storetest"
+	"github.com/gatehousehq/gatehouse/test/clients/realserver"
+)
+
+// The upstream keys: of each provider the first is rate limited.
+const (
+	openaiLimited    = "sk-mock-openai-limited-0001"
+	openaiGood       = "sk-mock-openai-good-0000002"
+	anthropicLimited = "sk-ant-mock-limited-0000003"
+	anthropicGood    = "sk-ant-mock-good-0000000004"
+)
+
+func TestSDKs(t *testing.T) {
+	t.Parallel()
+	needSDKs(t)
+	bin, err := realserver.Build(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		testSDKs(t, bin, "")
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		testSDKs(t, bin, storetest.NewPostgres(t))
+	})
+}
+
+// needSDKs skips the test where the SDKs are not installed.
+func needSDKs(t *testing.T) {
+	t.Helper()
+	for _, need := range []string{"node", "node_modules/openai/package.json", "node_modules/@anthropic-ai/sdk/package.json"} {
+		_, err := exec.LookPath(need)
+		if strings.Contains(need, "/") {
+			_, err = os.Stat(need)
+		}
+		if err != nil {
+			t.Skipf("%s is missing: run scripts/setup node", need)
+		}
+	}
+}
+
+func testSDKs(t *testing.T, bin, databaseURL string) {
+	up := mockupstream.New(mockupstream.Config{
+		Keys: map[secret.Text]mockupstream.Key{
+			secret.New(openaiLimited):    {Label: "openai limited", Behaviour: mockupstream.RateLimited},
+			secret.New(openaiGood):       {Label: "openai good"},
+			secret.New(anthropicLimited): {Label: "anthropic limited", Behaviour: mockupstream.RateLimited},
+			secret.New(anthropicGood):    {Label: "anthropic good"},
+		},
+		RetryAfter: time.Hour, // once limited, limited for the whole test
+	})
+	upstream := httptest.NewServer(up)
+	t.Cleanup(upstream.Close)
+
+	srv, err := realserver.Start(t.Context(), realserver.Config{Binary: bin, Dir: t.TempDir(), DatabaseURL: databaseURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := false
+	t.Cleanup(func() {
+		if !stopped {
+			_ = srv.Stop() // the test has failed already
+		}
+		if t.Failed() {
+			t.Logf("the server's log:\n%s", srv.Log())
+		}
+	})
+
+	for name, provider := range map[string]struct {
+		base string
+		keys []string
+	}{
+		"openai":    {upstream.URL + "/v1", []string{openaiLimited, openaiGood}},
+		"anthropic": {upstream.URL, []string{anthropicLimited, anthropicGood}},
+	} {
+		if _, err := srv.Call(t.Context(), http.MethodPost, "/api/v1/ai/providers", map[string]any{
+			"type": name, "name": name, "base_url": provider.base, "api_keys": provider.keys,
+		}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var created struct {
+		Token secret.Text `json:"token"`
+	}
+	if _, err := srv.Call(t.Context(), http.MethodPost, "/api/v1/tokens", map[string]any{
+		"name": "sdks", "scopes": []string{"gateway:use"},
+	}, &created); err != nil {
+		t.Fatal(err)
+	}
+
+	runScripts(t, srv.URL, created.Token)
+	checkUpstream(t, up.Requests())
+	secrets := []secret.Text{
+		created.Token, srv.OwnerToken(), secret.New(openaiLimited), secret.New(openaiGood),
+		secret.New(anthropicLimited), secret.New(anthropicGood),
+	}
+	checkAudit(t, srv, secrets)
+	stopped = true
+	if err := srv.Stop(); err != nil {
+		t.Error(err)
+	}
+	for i, s := range secrets {
+		if strings.Contains(srv.Log(), s.Reveal()) {
+			t.Errorf("secret %d is in the server's log", i)
+		}
+	}
+}
+
+// runScripts runs npm's test script without npm, and fails with its output.
+func runScripts(t *testing.T, url string, token secret.Text) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec")
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(),
+		"GATEHOUSE_URL=" + url, "GATEHOUSE_TOKEN=" + token.Reveal(),
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("the SDKs' scripts: %v\n%s", err, out)
+	}
+}
+
+// checkUpstream looks at what left the gateway.
+func checkUpstream(t *testing.T, requests []mockupstream.Request) {
+	t.Helper()
+	count := map[string]int{}
+	for i, r := range requests {
+		what := fmt.Sprintf("request %d, %s %s", i, r.Method, r.Path)
+		count[r.Key]++
+		vendor, _, _ := strings.Cut(r.Key, " ")
+		var want map[string][]secret.Text
+		switch {
+		case vendor == "openai" && strings.HasSuffix(r.Key, "limited"):
+			want = map[string][]secret.Text{"Authorization": {secret.New("Bearer " + openaiLimited)}}
+		case vendor == "openai":
+			want = map[string][]secret.Text{"Authorization": {secret.New("Bearer " + openaiGood)}}
+		case strings.HasSuffix(r.Key, "limited"):
+			want = map[string][]secret.Text{"X-Api-Key": {secret.New(anthropicLimited)}}
+		default:
+			want = map[string][]secret.Text{"X-Api-Key": {secret.New(anthropicGood)}}
+		}
+		if !cmp.Equal(r.Credentials, want, cmp.Comparer(func(a, b secret.Text) bool { return a == b })) {
+			t.Errorf("%s: its credentials are not those of the key %q alone", what, r.Key)
+		}
+		if strings.Contains(fmt.Sprint(r.Header, r.Query, r.Path), "gate_") {
+			t.Errorf("%s carries a Gatehouse token", what)
+		}
+		if agent := r.Header.Get("User-Agent"); agent == "" || strings.HasPrefix(agent, "Go-http-client") {
+			t.Errorf("%s: the user agent %q is not the client's", what, agent)
+		}
+		if r.Method == http.MethodPost && r.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s: content type %q", what, r.Header.Get("Content-Type"))
+		}
+		if strings.HasSuffix(r.Key, "limited") && r.Status == http.StatusTooManyRequests {
+			checkFailover(t, what, r, requests[i+1:])
+		}
+	}
+	for key, atLeast := range map[string]int{"openai good": 9, "anthropic good": 9, "openai limited": 1, "anthropic limited": 1} {
+		if count[key] < atLeast {
+			t.Errorf("%q was used %d times, want %d or more", key, count[key], atLeast)
+		}
+	}
+	// The scripts of the two vendors run at once, but each sends one request
+	// after the other: who was told to wait an hour is not asked again.
+	for _, key := range []string{"openai limited", "anthropic limited"} {
+		if count[key] > 1 {
+			t.Errorf("%q was used %d times within the hour that it was to be left alone", key, count[key])
+		}
+	}
+}
+
+// checkFailover finds the attempt that followed a refused one: the same bytes
+// with the next key.
+func checkFailover(t *testing.T, what string, refused mockupstream.Request, later []mockupstream.Request) {
+	t.Helper()
+	next := strings.Replace(refused.Key, "limited", "good", 1)
+	i := slices.IndexFunc(later, func(r mockupstream.Request) bool { return r.Key == next })
+	if i < 0 {
+		t.Errorf("%s was refused, and nothing followed", what)
+		return
+	}
+	if later[i].Path != refused.Path || later[i].Query != refused.Query || later[i].BodySHA256 != refused.BodySHA256 ||
+		later[i].BodySize != refused.BodySize || later[i].Status != http.StatusOK {
+		t.Errorf("%s was refused; what followed is not the same request: %s, %d bytes, status %d",
+			what, later[i].Path, later[i].BodySize, later[i].Status)
+	}
+}
+
+// checkAudit reads the whole log of the server.
+func checkAudit(t *testing.T, srv *realserver.Server, secrets []secret.Text) {
+	t.Helper()
+	var page struct {
+		Items []struct {
+			Action       string `json:"action"`
+			ResourceType string `json:"resource_type"`
+			RequestID    string `json:"request_id"`
+			Actor        struct {
+				Kind string `json:"kind"`
+			} `json:"actor"`
+		} `json:"items"`
+	}
+	body, err := srv.Call(t.Context(), http.MethodGet, "/api/v1/audit?limit=500", nil, &page)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	got := map[string]int{}
+	for _, e := range page.Items {
+		if e.Actor.Kind != "user" {
+			continue // the server's own first steps
+		}
+		got[e.Action+" "+e.ResourceType]++
+		if e.RequestID == "" {
+			t.Errorf("the entry %s %s says no request", e.Action, e.ResourceType)
+		}
+	}
+	want := map[string]int{"create ai_provider": 2, "create ai_provider_key": 4, "create api_key": 1}
+	for what, n := range want {
+		if got[what] != n {
+			t.Errorf("audited %d × %q, want %d; all: %v", got[what], what, n, got)
+		}
+	}
+	for i, s := range secrets {
+		if strings.Contains(string(body), s.Reveal()) {
+			t.Errorf("secret %d is in the audit log", i)
+		}
+	}
+}
