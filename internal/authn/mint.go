@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/gatehousehq/gatehouse/internal/rbac"
 	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/store"
 	"github.com/gatehousehq/gatehouse/internal/token"
@@ -67,6 +68,11 @@ func (n NewToken) check(now time.Time) error {
 	}
 	if len(n.Scopes) == 0 {
 		refuse("scopes", "must name at least one scope")
+	}
+	for i, s := range n.Scopes {
+		if _, err := rbac.ParseScope(s); err != nil {
+			refuse(fmt.Sprintf("scopes[%d]", i), "is an "+err.Error())
+		}
 	}
 	if !n.ExpiresAt.IsZero() && !n.ExpiresAt.After(now) {
 		refuse("expires_at", "is in the past")

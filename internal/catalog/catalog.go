@@ -111,8 +111,11 @@ func (r Rules) Update(ctx context.Context, tx store.Tx, ref string, revision int
 		next.Enabled = *e.Enabled
 	}
 	if e.BaseURL != nil {
-		next.BaseURL, err = r.normalBaseURL(*e.BaseURL)
+		base, err := r.normalBaseURL(*e.BaseURL)
 		bad.check("base_url", err)
+		if err == nil {
+			next.BaseURL = base
+		}
 	}
 	moved := store.OriginOf(next.BaseURL) != store.OriginOf(cur.BaseURL)
 	if e.Settings != nil {
@@ -134,16 +137,22 @@ func (r Rules) Update(ctx context.Context, tx store.Tx, ref string, revision int
 			return store.Provider{}, err
 		}
 	}
-	if _, err := tx.Providers.Update(ctx, cur.ID, func(p *store.Provider) error {
-		revision := p.Revision
-		*p = next
-		p.Revision = revision // raised by the keys that went
-		return nil
-	}); err != nil {
-		return store.Provider{}, err
+	if next != cur {
+		if _, err := tx.Providers.Update(ctx, cur.ID, func(p *store.Provider) error {
+			revision := p.Revision
+			*p = next
+			p.Revision = revision // raised by the keys that went
+			return nil
+		}); err != nil {
+			return store.Provider{}, err
+		}
 	}
-	for id, position := range plan.kept {
-		if _, err := tx.ProviderKeys.Update(ctx, id, func(k *store.ProviderKey) error {
+	for _, have := range keys {
+		position, kept := plan.kept[have.ID]
+		if !kept || position == have.Position {
+			continue // nothing is asked of the store, so no permission is needed
+		}
+		if _, err := tx.ProviderKeys.Update(ctx, have.ID, func(k *store.ProviderKey) error {
 			k.Position = position
 			return nil
 		}); err != nil {
@@ -187,24 +196,20 @@ func Get(ctx context.Context, tx store.Tx, ref string) (store.Provider, error) {
 	return p, err
 }
 
-// lock keeps other writers away from the live provider and returns it, if it
-// is of that revision.
+// lock keeps other writers away and returns the live provider, if it is of that
+// revision.
 func lock(ctx context.Context, tx store.Tx, ref string, revision int64) (store.Provider, error) {
-	found, err := Get(ctx, tx, ref)
+	if err := tx.Changes.Lock(ctx); err != nil {
+		return store.Provider{}, err
+	}
+	p, err := Get(ctx, tx, ref)
+	if err == nil && revision != AnyRevision && p.Revision != revision {
+		err = store.ErrStale
+	}
 	if err != nil {
 		return store.Provider{}, err
 	}
-	// An edit that changes nothing writes nothing, but it waits its turn and
-	// reads what is then there.
-	return tx.Providers.Update(ctx, found.ID, func(p *store.Provider) error {
-		switch {
-		case p.Deleted:
-			return store.ErrNotFound
-		case revision != AnyRevision && p.Revision != revision:
-			return store.ErrStale
-		}
-		return nil
-	})
+	return p, nil
 }
 
 // setSettings writes a settings document, or none, into p, with its public part

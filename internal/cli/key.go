@@ -35,7 +35,7 @@ func (a *app) keyList() *cobra.Command {
 			}
 			return a.print(cmd, keys, func(w io.Writer) { a.keyRows(w, keys) })
 		},
-	}, "ai_provider_key:read")
+	}, "ai_provider:read", "ai_provider_key:read")
 }
 
 func (a *app) keyRows(w io.Writer, keys []client.ProviderKey) {
@@ -66,7 +66,7 @@ read from a file, standard input or a variable.`,
 			}
 			return a.addKeys(cmd, args[0], req, source)
 		},
-	}, "ai_provider_key:create")
+	}, "ai_provider:read", "ai_provider_key:create", "ai_provider_key:read")
 	f := cmd.Flags()
 	f.StringVar(&label, "label", "", "a `name` for people")
 	f.StringVar(&expires, "expires", "", "stop using it after this `span`, such as 30d, or at this RFC 3339 time")
@@ -133,7 +133,7 @@ func (a *app) keyRemove() *cobra.Command {
 			say(cmd, "Key %s of %s is removed.", k.ID, p.Name)
 			return nil
 		},
-	}, "ai_provider:read", "ai_provider_key:delete")
+	}, "ai_provider:read", "ai_provider_key:delete", "ai_provider_key:read")
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
 }

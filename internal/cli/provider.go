@@ -42,7 +42,7 @@ func (a *app) providerList() *cobra.Command {
 				}
 			})
 		},
-	}, "ai_provider:read")
+	}, "ai_provider:read", "ai_provider_key:read")
 }
 
 // keySummary counts keys by their states: "3 ready", "1 ready, 2 cooling".
@@ -95,7 +95,7 @@ func (a *app) providerShow() *cobra.Command {
 				a.keyRows(w, p.APIKeys)
 			})
 		},
-	}, "ai_provider:read")
+	}, "ai_provider:read", "ai_provider_key:read")
 }
 
 func settingsCell(p client.Provider) string {
@@ -138,7 +138,7 @@ func (a *app) providerSwitch(on bool) *cobra.Command {
 			say(cmd, "Provider %s is %sd.", p.Name, verb)
 			return a.printIfJSON(cmd, p)
 		},
-	}, "ai_provider:read", "ai_provider:update")
+	}, "ai_provider:read", "ai_provider:update", "ai_provider_key:read")
 }
 
 // printIfJSON writes v for a program that reads it. A person has been told
@@ -171,7 +171,7 @@ func (a *app) providerRemove() *cobra.Command {
 			say(cmd, "Provider %s is removed.", p.Name)
 			return nil
 		},
-	}, "ai_provider:read", "ai_provider:delete")
+	}, "ai_provider:read", "ai_provider:delete", "ai_provider_key:read", "ai_provider_key:delete")
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
 }

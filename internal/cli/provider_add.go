@@ -43,7 +43,7 @@ variable. Several keys are tried in their order.`,
 			}
 			return a.addProvider(cmd, strings.Join(args, ""), o)
 		},
-	}, "ai_provider:create", "ai_provider_key:create")
+	}, "ai_provider:create", "ai_provider:read", "ai_provider_key:create", "ai_provider_key:read")
 	f := cmd.Flags()
 	f.StringVar(&o.preset, "preset", "", "start from this `preset`")
 	f.BoolVar(&o.listPresets, "list-presets", false, "list the presets and do nothing else")

@@ -50,7 +50,7 @@ no key goes where it was not meant to. They replace the ones there are.`,
 			}
 			return a.editProvider(cmd, args[0], req, keys)
 		},
-	}, "ai_provider:read", "ai_provider:update")
+	}, "ai_provider:read", "ai_provider:update", "ai_provider_key:read")
 	f := cmd.Flags()
 	f.StringVar(&displayName, "display-name", "", "a `name` for people; empty clears it")
 	f.StringVar(&baseURL, "base-url", "", "where it is: a `URL`")

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"net/url"
@@ -40,57 +41,62 @@ type Config struct {
 	ReplayBody                  int64 // bytes
 	ReplayMemory                int64 // bytes
 
-	file string
+	file     string
+	settings []string // the names of the flags that may be given in other ways
 }
 
 // Bind defines the settings as flags of fs, with their defaults.
 func (c *Config) Bind(fs *pflag.FlagSet) {
+	own := pflag.NewFlagSet("", pflag.ContinueOnError)
+	own.StringVar(&c.DataDir, "data-dir", datadir.Default(), "`directory` of the database, the encryption key and the owner's token")
+	own.StringVar(&c.HTTPAddress, "http-address", "127.0.0.1:8090", "`address` to listen on")
+	own.Var((*secretValue)(&c.DatabaseURL), "database-url", "PostgreSQL `URL`, postgres://…; left out: SQLite in the data directory. It has a password in it, so prefer the variable or the file")
+	own.Var((*levelValue)(&c.LogLevel), "log-level", "debug, info, warn or error")
+	own.StringVar(&c.LogFormat, "log-format", "text", "text or json")
+	own.DurationVar(&c.ShutdownTimeout, "shutdown-timeout", 30*time.Second, "how long running requests may take to finish when the server stops")
+	own.StringVar(&c.TLSCert, "tls-cert", "", "PEM `file` of the certificate chain; read again when it changes")
+	own.StringVar(&c.TLSKey, "tls-key", "", "PEM `file` of the certificate's private key")
+	own.StringVar(&c.PublicURL, "public-url", "", "`URL` that clients reach this server by, if it is not the address it listens on")
+	own.Var((*prefixesValue)(&c.TrustedProxies), "trusted-proxies", "`networks` of reverse proxies whose X-Forwarded-For is believed, separated by commas")
+	own.Var((*prefixesValue)(&c.UpstreamDeny), "upstream-deny", "`networks` that providers must not be in, besides link-local and cloud metadata addresses, which never may")
+	own.Var((*prefixesValue)(&c.UpstreamAllow), "upstream-allow", "the only `networks` that providers may be in; left out: all that are not denied")
+	own.DurationVar(&c.FirstByteTimeout, "first-byte-timeout", 5*time.Minute, "how long a provider may take to begin its answer")
+	own.DurationVar(&c.IdleTimeout, "idle-timeout", 5*time.Minute, "how long a provider may pause within an answer")
+	own.Int64Var(&c.ReplayBody, "replay-body", 8<<20, "largest request in `bytes` that is held so that it can be sent again with the next key")
+	own.Int64Var(&c.ReplayMemory, "replay-memory", 256<<20, "`bytes` that all held requests together may take")
+	own.VisitAll(func(f *pflag.Flag) { c.settings = append(c.settings, f.Name) })
+	fs.AddFlagSet(own)
 	fs.StringVar(&c.file, "config", "", "YAML `file` with settings, named as the flags are")
-	fs.StringVar(&c.DataDir, "data-dir", datadir.Default(), "`directory` of the database, the encryption key and the owner's token")
-	fs.StringVar(&c.HTTPAddress, "http-address", "127.0.0.1:8090", "`address` to listen on")
-	fs.Var((*secretValue)(&c.DatabaseURL), "database-url", "PostgreSQL `URL`, postgres://…; left out: SQLite in the data directory. It has a password in it, so prefer the variable or the file")
-	fs.Var((*levelValue)(&c.LogLevel), "log-level", "debug, info, warn or error")
-	fs.StringVar(&c.LogFormat, "log-format", "text", "text or json")
-	fs.DurationVar(&c.ShutdownTimeout, "shutdown-timeout", 30*time.Second, "how long running requests may take to finish when the server stops")
-	fs.StringVar(&c.TLSCert, "tls-cert", "", "PEM `file` of the certificate chain; read again when it changes")
-	fs.StringVar(&c.TLSKey, "tls-key", "", "PEM `file` of the certificate's private key")
-	fs.StringVar(&c.PublicURL, "public-url", "", "`URL` that clients reach this server by, if it is not the address it listens on")
-	fs.Var((*prefixesValue)(&c.TrustedProxies), "trusted-proxies", "`networks` of reverse proxies whose X-Forwarded-For is believed, separated by commas")
-	fs.Var((*prefixesValue)(&c.UpstreamDeny), "upstream-deny", "`networks` that providers must not be in, besides link-local and cloud metadata addresses, which never may")
-	fs.Var((*prefixesValue)(&c.UpstreamAllow), "upstream-allow", "the only `networks` that providers may be in; left out: all that are not denied")
-	fs.DurationVar(&c.FirstByteTimeout, "first-byte-timeout", 5*time.Minute, "how long a provider may take to begin its answer")
-	fs.DurationVar(&c.IdleTimeout, "idle-timeout", 5*time.Minute, "how long a provider may pause within an answer")
-	fs.Int64Var(&c.ReplayBody, "replay-body", 8<<20, "largest request in `bytes` that is held so that it can be sent again with the next key")
-	fs.Int64Var(&c.ReplayMemory, "replay-memory", 256<<20, "`bytes` that all held requests together may take")
 }
 
 // Load completes the settings that no flag of fs gave, by environment and
-// file, and checks them all.
+// file, and checks them all. An empty value is as good as none. Flags of fs that [Config.Bind] did not define, such
+// as those of the whole command line, are flags only.
 func (c *Config) Load(fs *pflag.FlagSet, lookup func(string) (string, bool)) error {
-	if v, ok := lookup(Variable("config")); ok && !fs.Changed("config") {
+	if v, _ := lookup(Variable("config")); v != "" && !fs.Changed("config") {
 		c.file = v
 	}
-	fromFile, err := c.readFile(fs)
+	fromFile, err := c.readFile()
 	if err != nil {
 		return err
 	}
 	var errs []error
-	fs.VisitAll(func(f *pflag.Flag) {
-		if f.Changed || f.Name == "config" || f.Name == "help" {
-			return
+	for _, name := range c.settings {
+		f := fs.Lookup(name)
+		if f.Changed {
+			continue
 		}
-		value, source, ok := "", "", false
-		if value, ok = lookup(Variable(f.Name)); ok {
-			source = Variable(f.Name)
-		} else if value, ok = fromFile[f.Name]; ok {
-			source = c.file + ": " + f.Name
-		} else {
-			return
+		value, source := "", Variable(name)
+		if value, _ = lookup(source); value == "" {
+			value, source = fromFile[name], c.file+": "+name
+		}
+		if value == "" {
+			continue
 		}
 		if err := f.Value.Set(value); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", source, err))
 		}
-	})
+	}
 	return errors.Join(append(errs, c.check())...)
 }
 
@@ -99,7 +105,7 @@ func Variable(flag string) string {
 	return "GATEHOUSE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-func (c *Config) readFile(fs *pflag.FlagSet) (map[string]string, error) {
+func (c *Config) readFile() (map[string]string, error) {
 	if c.file == "" {
 		return nil, nil
 	}
@@ -108,14 +114,17 @@ func (c *Config) readFile(fs *pflag.FlagSet) (map[string]string, error) {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
 	raw := map[string]any{}
-	if err := yaml.NewDecoder(bytes.NewReader(b)).Decode(&raw); err != nil && len(bytes.TrimSpace(b)) > 0 {
+	if err := yaml.NewDecoder(bytes.NewReader(b)).Decode(&raw); err != nil && !errors.Is(err, io.EOF) { // nothing but comments is no document
 		// The parser quotes what it read, which may be a secret.
 		return nil, fmt.Errorf("%s is not a YAML file of settings, one NAME: VALUE a line", c.file)
 	}
 	out := map[string]string{}
 	for name, v := range raw {
-		if fs.Lookup(name) == nil || name == "config" || name == "help" {
+		if !slices.Contains(c.settings, name) {
 			return nil, fmt.Errorf("%s: there is no setting %q; they are named as the flags of gatehouse server", c.file, name)
+		}
+		if v == nil { // as if it were not there
+			continue
 		}
 		if list, ok := v.([]any); ok {
 			var parts []string

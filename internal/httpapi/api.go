@@ -86,6 +86,7 @@ func newAPI(cfg Config) *api {
 	a.registerTokens()
 	a.registerAudit()
 	a.registerVersion()
+	a.describeOpen()
 	return a
 }
 
@@ -98,7 +99,8 @@ var jsonFormat = huma.DefaultJSONFormat
 func register[I, O any](a *api, op huma.Operation, handle func(ctx context.Context, who store.Actor, in *I) (*O, error)) {
 	op.Security = []map[string][]string{{"token": {}}}
 	op.MaxBodyBytes = maxBody + 1 // what has this many is too large
-	op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusServiceUnavailable)
+	op.BodyReadTimeout = bodyTime
+	op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity, http.StatusServiceUnavailable)
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, actor(ctx), in)
 		if err != nil {

@@ -24,14 +24,14 @@ type listAuditOutput struct {
 }
 
 func (a *api) listAudit(ctx context.Context, who store.Actor, in *PageInput) (*listAuditOutput, error) {
-	after, err := in.after()
+	after, err := in.after(isIndex)
 	if err != nil {
 		return nil, err
 	}
 	var before int64
 	if after != "" {
 		if before, err = strconv.ParseInt(after, 10, 64); err != nil {
-			return nil, badCursor()
+			return nil, err
 		}
 	}
 	var entries []store.AuditEntry

@@ -14,7 +14,6 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -39,7 +38,7 @@ const (
 	providers = "/api/v1/ai/providers"
 	tokens    = "/api/v1/tokens"
 	auditPath = "/api/v1/audit"
-	vendor     = "https://api.example.com/v1" // a base URL; nothing here ever dials
+	vendor    = "https://api.example.com/v1" // a base URL; nothing here ever dials
 )
 
 // A server is the API on a listener of its own, over a fresh database with an
@@ -53,12 +52,12 @@ type server struct {
 
 // shared is what all callers of one server have in common.
 type shared struct {
-	url    string
-	http   *http.Client
-	clock  *clock
-	owner  store.User
-	log    *watched
-	routes http.Handler
+	url   string
+	http  *http.Client
+	clock *clock
+	owner store.User
+	log   *watched
+	used  uses
 
 	// State, if not nil, answers for the gateway's key pool.
 	state atomic.Pointer[func(provider, keyID string) client.KeyState]
@@ -82,7 +81,7 @@ func start(t *testing.T, cfg sqlstore.Config) *server {
 	s.log.guard(s.token.Reveal())
 
 	policy := netguard.Policy{Deny: []netip.Prefix{netip.MustParsePrefix("10.66.0.0/16")}}
-	s.routes = httpapi.New(httpapi.Config{
+	routes := httpapi.New(httpapi.Config{
 		DB: s.DB, Auth: authn.New(s.DB, c.now),
 		Rules: catalog.Rules{Reserved: gateway.Reserved(), CheckHost: policy.CheckHost},
 		KeyState: func(provider, keyID string) client.KeyState {
@@ -97,6 +96,7 @@ func start(t *testing.T, cfg sqlstore.Config) *server {
 			}
 			return nil
 		},
+		OnUse:          s.used.note,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Version:        client.Version{Version: "v1.2.3", Commit: "abc", Go: "go1"},
 		Log:            slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -107,7 +107,7 @@ func start(t *testing.T, cfg sqlstore.Config) *server {
 			t.Error("the log has a part of a secret in it")
 		}
 	})
-	srv := httptest.NewServer(s.routes)
+	srv := httptest.NewServer(routes)
 	t.Cleanup(srv.Close)
 	s.url, s.http = srv.URL, srv.Client()
 	s.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -168,6 +168,10 @@ func (s *server) call(t *testing.T, method, path, body string, headers ...header
 		t.Fatal(err)
 	}
 	a := answer{res.StatusCode, res.Header, b}
+	route, ok := described(req, a.status)
+	if !ok {
+		t.Errorf("%s: the OpenAPI document does not know status %d", route, a.status)
+	}
 	shown := b
 	if method == http.MethodPost && path == tokens && a.status == http.StatusCreated {
 		minted := decode[struct{ Token string }](t, a).Token
@@ -175,7 +179,7 @@ func (s *server) call(t *testing.T, method, path, body string, headers ...header
 		shown = bytes.Replace(b, []byte(minted), nil, 1)
 	}
 	if s.log.leaked(string(shown)) || s.log.leaked(fmt.Sprint(res.Header)) {
-		t.Errorf("%s: the answer to %s has a part of a secret in it", method, path)
+		t.Errorf("the answer %d to %q has a part of a secret in it", a.status, route)
 	}
 	return a
 }
@@ -251,97 +255,3 @@ type clock struct{ at atomic.Int64 }
 func (c *clock) now() time.Time          { return time.UnixMicro(c.at.Load()).UTC() }
 func (c *clock) set(t time.Time)         { c.at.Store(t.UnixMicro()) }
 func (c *clock) advance(d time.Duration) { c.set(c.now().Add(d)) }
-
-// watched is a log that knows what must not be in it, or in anything else.
-type watched struct {
-	mu    sync.Mutex
-	lines bytes.Buffer
-	parts map[string]bool
-}
-
-// part is how many characters of a secret are too many to show.
-const part = 10
-
-func newWatched() *watched { return &watched{parts: map[string]bool{}} }
-
-func (w *watched) Write(b []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.lines.Write(b)
-}
-
-func (w *watched) text() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.lines.String()
-}
-
-// guard adds a secret.
-func (w *watched) guard(s string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for i := 0; i+part <= len(s); i++ {
-		w.parts[s[i:i+part]] = true
-	}
-}
-
-// leaked reports whether a part of a secret is in s.
-func (w *watched) leaked(s string) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for i := 0; i+part <= len(s); i++ {
-		if w.parts[s[i:i+part]] {
-			return true
-		}
-	}
-	return false
-}
-
-// dump returns every row of every table, so that two of them can be compared.
-func (s *server) dump(t *testing.T) string {
-	t.Helper()
-	tables := "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
-	if s.Postgres {
-		tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
-	}
-	var out strings.Builder
-	for _, row := range s.rows(t, tables) {
-		fmt.Fprintf(&out, "%s\n", row[0])
-		for _, r := range s.rows(t, fmt.Sprintf("SELECT * FROM %s ORDER BY 1, 2", row[0])) {
-			fmt.Fprintf(&out, "  %v\n", r)
-		}
-	}
-	return out.String()
-}
-
-func (s *server) rows(t *testing.T, query string) (out [][]any) {
-	t.Helper()
-	rows, err := s.Raw.QueryContext(t.Context(), query)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err says all
-	columns, err := rows.Columns()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for rows.Next() {
-		values, into := make([]any, len(columns)), make([]any, len(columns))
-		for i := range values {
-			into[i] = &values[i]
-		}
-		if err := rows.Scan(into...); err != nil {
-			t.Fatal(err)
-		}
-		for i, v := range values {
-			if b, ok := v.([]byte); ok {
-				values[i] = string(b)
-			}
-		}
-		out = append(out, values)
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return out
-}

@@ -36,7 +36,7 @@ func (a *api) registerKeys() {
 	register(a, huma.Operation{
 		OperationID: "add-provider-key", Method: http.MethodPost, Path: keysPath, Tags: []string{"Provider keys"},
 		Summary: "Add a key to a provider", Description: "In force when the answer comes.",
-		DefaultStatus: http.StatusCreated, Errors: []int{400, 404, 409, 412, 413, 415, 422},
+		DefaultStatus: http.StatusCreated, Errors: []int{400, 404, 409, 412, 413, 415},
 	}, a.addKey)
 	register(a, huma.Operation{
 		OperationID: "get-provider-key", Method: http.MethodGet, Path: keysPath + "/{id}", Tags: []string{"Provider keys"},
@@ -45,7 +45,7 @@ func (a *api) registerKeys() {
 	register(a, huma.Operation{
 		OperationID: "update-provider-key", Method: http.MethodPatch, Path: keysPath + "/{id}", Tags: []string{"Provider keys"},
 		Summary: "Change a key of a provider", Description: "What is left out stays. The key itself cannot be changed: add another and remove this one.",
-		Errors: []int{400, 404, 412, 413, 415, 422},
+		Errors: []int{400, 404, 412, 413, 415},
 	}, a.updateKey)
 	register(a, huma.Operation{
 		OperationID: "remove-provider-key", Method: http.MethodDelete, Path: keysPath + "/{id}", Tags: []string{"Provider keys"},
@@ -63,7 +63,7 @@ type listKeysOutput struct {
 }
 
 func (a *api) listKeys(ctx context.Context, who store.Actor, in *listKeysInput) (*listKeysOutput, error) {
-	after, err := in.after()
+	after, err := in.after(isID)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/validation"
 
 	"github.com/gatehousehq/gatehouse/client"
 	"github.com/gatehousehq/gatehouse/internal/store"
@@ -25,12 +27,22 @@ type problem struct {
 	Errors []client.FieldError `json:"errors,omitempty" nullable:"false" doc:"What is wrong with each field."`
 	// Current is the document as it is now, where an edit was stale.
 	Current any `json:"current,omitempty" doc:"With status 412, the resource as it is now."`
+
+	again bool // nothing was done, and the same request may do better soon
 }
 
 func (p problem) Error() string { return p.Detail }
 
 // GetStatus is for huma.
 func (p problem) GetStatus() int { return p.Status }
+
+// GetHeaders is for huma.
+func (p problem) GetHeaders() http.Header {
+	if !p.again {
+		return nil
+	}
+	return http.Header{"Retry-After": {"5"}}
+}
 
 // ContentType is for huma.
 func (problem) ContentType(string) string { return problemType }
@@ -52,9 +64,7 @@ func refused(location, message string) problem {
 }
 
 func writeProblem(w http.ResponseWriter, p problem) {
-	if p.Status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "5")
-	}
+	maps.Copy(w.Header(), p.GetHeaders())
 	writeJSON(w, p.Status, problemType, p.complete())
 }
 
@@ -92,7 +102,10 @@ func (a *api) problem(ctx context.Context, err error) problem {
 		p = problem{Status: http.StatusNotFound, Detail: "there is no such thing here, or it is not yours to see"}
 	case errors.Is(err, store.ErrUnavailable):
 		a.Log.ErrorContext(ctx, "database unavailable", "id", info(ctx).id, "error", err)
-		p = problem{Status: http.StatusServiceUnavailable, Detail: "the database is not available; nothing was changed. Try again"}
+		p = problem{Status: http.StatusServiceUnavailable, again: true, Detail: "the database is not available; nothing was changed. Try again"}
+	case errors.Is(err, store.ErrUncertain):
+		a.Log.ErrorContext(ctx, "database lost during commit", "id", info(ctx).id, "error", err)
+		p = problem{Status: http.StatusServiceUnavailable, Detail: "the database went away while the change was being saved: it may have been made or not. Look before you try again"}
 	case errors.Is(err, context.Canceled):
 		p = problem{Status: 499, Detail: "the client went away"}
 	default:
@@ -142,6 +155,9 @@ func invalidFields(err error) []client.FieldError {
 var useProblems = sync.OnceFunc(func() {
 	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError {
 		p := problem{Status: status, Detail: details[status]}
+		if status == http.StatusInternalServerError && msg == "cannot read request body" { // not our fault
+			p = problem{Status: http.StatusBadRequest, Detail: "the body could not be read to its end"}
+		}
 		if p.Detail == "" {
 			p.Detail = msg
 		}
@@ -164,16 +180,24 @@ var details = map[int]string{
 	http.StatusRequestTimeout:        "the body took too long to arrive",
 }
 
-// plainName is the form of a field that may be shown: anything else in a
-// location was sent by the client.
-var plainName = regexp.MustCompile(`^(body|path|query|header)(\.[A-Za-z_-]{1,32}|\[[0-9]{1,6}\])*$`)
+// missingField is how the router says that a field is needed.
+var missingField = regexp.MustCompile(`^expected required property ([a-z_]+) to be present$`)
 
-// fieldError passes on what the router found, without the value.
+// fieldError passes on what the router found, without anything that was sent:
+// neither a value nor a name that is not ours.
 func fieldError(d *huma.ErrorDetail) client.FieldError {
-	f := client.FieldError{Location: d.Location, Message: d.Message}
-	if !plainName.MatchString(f.Location) {
-		f.Location, _, _ = strings.Cut(f.Location, ".")
-		f.Message = "has a field that is not known here"
+	part, _, _ := strings.Cut(d.Location, ".")
+	if m := missingField.FindStringSubmatch(d.Message); m != nil {
+		return client.FieldError{Location: d.Location + "." + m[1], Message: "is required"}
 	}
-	return f
+	switch {
+	case part == "query" && d.Message == "unknown query parameter":
+		return client.FieldError{Location: part, Message: "has a parameter that is not known here; GET " + specPath + " lists them"}
+	case d.Message == validation.MsgUnexpectedProperty:
+		return client.FieldError{Location: part, Message: "has a field that is not known here; GET " + specPath + " lists them"}
+	case strings.HasPrefix(d.Message, "expected ") || strings.HasPrefix(d.Message, "invalid "):
+		message, _, _ := strings.Cut(d.Message, ": ") // behind it, some quote the value
+		return client.FieldError{Location: d.Location, Message: message}
+	}
+	return client.FieldError{Location: part, Message: "has a value that is out of range, or a field twice"}
 }

@@ -68,7 +68,7 @@ func (a *api) registerProviders() {
 	register(a, huma.Operation{
 		OperationID: "create-provider", Method: http.MethodPost, Path: providersPath, Tags: []string{"Providers"},
 		Summary: "Add a provider", Description: "In force when the answer comes.",
-		DefaultStatus: http.StatusCreated, Errors: []int{400, 409, 413, 415, 422},
+		DefaultStatus: http.StatusCreated, Errors: []int{400, 409, 413, 415},
 	}, a.createProvider)
 	register(a, huma.Operation{
 		OperationID: "get-provider", Method: http.MethodGet, Path: providersPath + "/{provider}", Tags: []string{"Providers"},
@@ -78,7 +78,7 @@ func (a *api) registerProviders() {
 		OperationID: "update-provider", Method: http.MethodPatch, Path: providersPath + "/{provider}", Tags: []string{"Providers"},
 		Summary:     "Change a provider",
 		Description: "What is left out stays; null clears what may be empty. api_keys is the list that the provider is to have. Changing the scheme, host or port of base_url demands all keys again.",
-		Errors:      []int{400, 404, 409, 412, 413, 415, 422},
+		Errors:      []int{400, 404, 409, 412, 413, 415},
 	}, a.updateProvider)
 	register(a, huma.Operation{
 		OperationID: "delete-provider", Method: http.MethodDelete, Path: providersPath + "/{provider}", Tags: []string{"Providers"},
@@ -95,7 +95,7 @@ type listProvidersInput struct {
 type listProvidersOutput struct{ Body client.Page[client.Provider] }
 
 func (a *api) listProviders(ctx context.Context, who store.Actor, in *listProvidersInput) (*listProvidersOutput, error) {
-	after, err := in.after()
+	after, err := in.after(isNameAndID)
 	if err != nil {
 		return nil, err
 	}

@@ -8,10 +8,13 @@ import (
 	"log/slog"
 	"net/http"
 	"path"
+	"reflect"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
 	"github.com/gatehousehq/gatehouse/internal/authn"
@@ -30,7 +33,7 @@ func (a *api) routes() http.Handler {
 	a.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		if err := a.Ready(r.Context()); err != nil {
 			a.Log.WarnContext(r.Context(), "not ready", "error", err)
-			writeProblem(w, problem{Status: http.StatusServiceUnavailable, Detail: "not ready to serve: see the log of the server"})
+			writeProblem(w, problem{Status: http.StatusServiceUnavailable, again: true, Detail: "not ready to serve: see the log of the server"})
 			return
 		}
 		writeJSON(w, http.StatusOK, "application/json", map[string]string{"status": "ready"})
@@ -68,10 +71,40 @@ const (
 // open reports whether a path needs no token.
 func open(p string) bool { return p == "/healthz" || p == "/readyz" || p == specPath }
 
+// describeOpen adds to the OpenAPI document the routes that take no token, which
+// are served beside the router of the API.
+func (a *api) describeOpen() {
+	status := huma.SchemaFromType(a.huma.OpenAPI().Components.Schemas, reflect.TypeFor[struct {
+		Status string `json:"status" enum:"ok,ready" doc:"How the server is."`
+	}]())
+	answer := func(description, mediaType string, schema *huma.Schema) *huma.Response {
+		return &huma.Response{Description: description, Content: map[string]*huma.MediaType{mediaType: {Schema: schema}}}
+	}
+	for _, op := range []huma.Operation{{
+		OperationID: "get-health", Path: "/healthz", Summary: "Get whether the server runs",
+		Responses: map[string]*huma.Response{"200": answer("OK", "application/json", status)},
+	}, {
+		OperationID: "get-readiness", Path: "/readyz", Summary: "Get whether the server can serve", Description: "It cannot while the database is away.",
+		Responses: map[string]*huma.Response{
+			"200": answer("OK", "application/json", status),
+			"503": answer(http.StatusText(http.StatusServiceUnavailable), problemType, a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[problem](), true, "")),
+		},
+	}, {
+		OperationID: "get-openapi", Path: specPath, Summary: "Get this document",
+		Responses: map[string]*huma.Response{"200": answer("OK", "application/json", &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true})},
+	}} {
+		op.Method, op.Tags = http.MethodGet, []string{"Server"}
+		a.huma.OpenAPI().AddOperation(&op)
+	}
+}
+
+// methods are those that a route can have.
+var methods = []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodPut, http.MethodDelete}
+
 // unrouted answers 405 where another method would do, and 404 elsewhere.
 func (a *api) unrouted(w http.ResponseWriter, r *http.Request) {
 	var allow []string
-	for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodPut, http.MethodDelete} {
+	for _, m := range methods {
 		probe := r.Clone(r.Context())
 		probe.Method = m
 		if _, pattern := a.mux.Handler(probe); pattern != "" {
@@ -163,7 +196,7 @@ func (a *api) outermost(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
 		// Not every writer has a deadline to set; the server's own limits stand.
-		_ = http.NewResponseController(w).SetReadDeadline(start.Add(bodyTime))
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
 		r = r.WithContext(context.WithValue(r.Context(), infoKey{}, ri))
 		rec := &recorder{ResponseWriter: w}
 		defer func() {
@@ -178,7 +211,7 @@ func (a *api) outermost(next http.Handler) http.Handler {
 			if open(r.URL.Path) {
 				level = slog.LevelDebug
 			}
-			a.Log.Log(r.Context(), level, "api request", "id", ri.id, "token", ri.token, "method", r.Method, "route", a.route(r),
+			a.Log.Log(r.Context(), level, "api request", "id", ri.id, "token", ri.token, "method", method(r), "route", a.route(r),
 				"status", rec.status, "ms", a.Now().Sub(start).Milliseconds())
 		}()
 		next.ServeHTTP(rec, r)
@@ -192,6 +225,14 @@ func (a *api) route(r *http.Request) string {
 		return p
 	}
 	return "none"
+}
+
+// method names the method if it is one that a route has: it may be anything.
+func method(r *http.Request) string {
+	if slices.Contains(methods, r.Method) || r.Method == http.MethodHead {
+		return r.Method
+	}
+	return "other"
 }
 
 // A recorder remembers the status.
@@ -217,9 +258,8 @@ func (r *recorder) Write(b []byte) (int, error) {
 // Unwrap is for [http.ResponseController].
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
+// clip returns at most n bytes of s, and what is not UTF-8 left out: a header
+// may have any bytes in it.
 func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "")
+	return strings.ToValidUTF8(s[:min(len(s), n)], "")
 }

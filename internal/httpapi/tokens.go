@@ -31,7 +31,7 @@ func (a *api) registerTokens() {
 		OperationID: "create-token", Method: http.MethodPost, Path: tokensPath, Tags: []string{"Tokens"},
 		Summary:       "Create a token",
 		Description:   "It belongs to the caller, and can be no stronger than the token that the caller uses. The answer is the one place where it can be seen.",
-		DefaultStatus: http.StatusCreated, Errors: []int{400, 413, 415, 422},
+		DefaultStatus: http.StatusCreated, Errors: []int{400, 413, 415},
 	}, a.createToken)
 	register(a, huma.Operation{
 		OperationID: "get-token", Method: http.MethodGet, Path: tokensPath + "/{id}", Tags: []string{"Tokens"},
@@ -47,7 +47,7 @@ func (a *api) registerTokens() {
 type listTokensOutput struct{ Body client.Page[client.Token] }
 
 func (a *api) listTokens(ctx context.Context, who store.Actor, in *PageInput) (*listTokensOutput, error) {
-	after, err := in.after()
+	after, err := in.after(isID)
 	if err != nil {
 		return nil, err
 	}

@@ -33,6 +33,9 @@ var (
 	// ErrUnavailable is for a database that is away, full, or too busy. Nothing
 	// was changed.
 	ErrUnavailable = errors.New("database unavailable")
+	// ErrUncertain is for a database that went away during the commit: the
+	// change may have been made.
+	ErrUncertain = errors.New("database lost during commit")
 	// ErrUnreadable is for a sealed secret that does not open: it was altered,
 	// moved, planted, or sealed under a key that is gone.
 	ErrUnreadable = errors.New("does not open")
@@ -177,9 +180,12 @@ type Sealing struct {
 	Fingerprint   *string // nil: no fingerprint is kept
 }
 
-// Changes tells what changed in the configuration that the gateway is compiled
-// from.
+// Changes is the order of changes to the configuration that the gateway is
+// compiled from.
 type Changes interface {
+	// Lock waits until no other transaction changes anything, and keeps it so
+	// until this one ends: what is read from then on is what a change finds.
+	Lock(ctx context.Context) error
 	// Generation returns the current generation of the store.
 	Generation(ctx context.Context) (int64, error)
 	// Since returns the records that changed after a generation, oldest first,

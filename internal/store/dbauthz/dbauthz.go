@@ -189,6 +189,15 @@ type changes struct {
 	guard guard
 }
 
+// Whoever may read providers may have their turn to change them; what they then
+// may do is decided for each operation.
+func (c changes) Lock(ctx context.Context) error {
+	if err := c.guard.everywhere(rbac.AIProvider, rbac.Read); err != nil {
+		return err
+	}
+	return c.next.Lock(ctx)
+}
+
 // What changed is for whoever may read all that can change.
 func (c changes) allowed() error {
 	for _, r := range []rbac.Resource{rbac.AIProvider, rbac.AIProviderKey, rbac.APIKey, rbac.User} {

@@ -50,6 +50,7 @@ type spyRest struct{ *reached }
 func (s spyRest) Open(context.Context, store.Sealed) (map[string]secret.Text, error) {
 	return nil, s.note("Open")
 }
+func (s spyRest) Lock(context.Context) error                { return s.note("Lock") }
 func (s spyRest) Generation(context.Context) (int64, error) { return 0, s.note("Generation") }
 func (s spyRest) Since(context.Context, int64) ([]store.Change, bool, error) {
 	return nil, true, s.note("Since")
@@ -123,7 +124,7 @@ func TestNobodyReachesNothing(t *testing.T) {
 	if len(names) > 0 {
 		t.Errorf("without an actor, %q are done", names)
 	}
-	if calls != 5*5+2+1+2+1+1 {
+	if calls != 5*5+2+1+3+1+1 {
 		t.Errorf("%d operations: is a new one thought about?", calls)
 	}
 }
@@ -167,15 +168,15 @@ func TestWhoMayDoWhat(t *testing.T) {
 	may := map[string]map[string][]string{
 		"owner": {
 			"Providers": all, "ProviderKeys": all, "Users": all, "APIKeys": all, "EncryptionKeys": all, "Audit": {"List"},
-			"Changes": {"Generation", "Since"}, "Credentials": {"ByTokenHash"},
+			"Changes": {"Lock", "Generation", "Since"}, "Credentials": {"ByTokenHash"},
 		},
-		"owner reading providers": {"Providers": readers},
+		"owner reading providers": {"Providers": readers, "Changes": {"Lock"}},
 		"owner limited":           {},
 		"member":                  {"APIKeys": {"Get", "List", "Insert", "Delete"}},
 		"bootstrap":               {"Users": {"Get", "List", "Insert"}, "APIKeys": {"Insert"}, "EncryptionKeys": {"Get", "List", "Insert"}},
 		"compiler": {
 			"Providers": readers, "ProviderKeys": readers, "Users": readers, "APIKeys": readers, "Secrets": {"Open"},
-			"Changes": {"Generation", "Since"}, "Credentials": {"ByTokenHash"},
+			"Changes": {"Lock", "Generation", "Since"}, "Credentials": {"ByTokenHash"},
 		},
 		"recorder": {"LastUse": {"Touch"}},
 		"impostor": {},

@@ -3,8 +3,6 @@ package sqlstore
 import (
 	"context"
 
-	"github.com/google/uuid"
-
 	"github.com/gatehousehq/gatehouse/internal/rbac"
 	"github.com/gatehousehq/gatehouse/internal/store"
 	"github.com/gatehousehq/gatehouse/internal/store/sqlstore/internal/sqlcgen"
@@ -14,7 +12,7 @@ import (
 type apiKeys struct{ *tx }
 
 func (t apiKeys) Get(ctx context.Context, id string) (store.APIKey, error) {
-	if uuid.Validate(id) != nil {
+	if !isID(id) {
 		return store.APIKey{}, store.ErrNotFound
 	}
 	r, err := t.q.GetAPIKeyByID(ctx, id)

@@ -21,6 +21,8 @@ const (
 // changes implements [store.Changes].
 type changes struct{ *tx }
 
+func (t changes) Lock(ctx context.Context) error { return t.lock(ctx) }
+
 func (t changes) Generation(ctx context.Context) (int64, error) {
 	r, err := t.q.GetInstallation(ctx)
 	return r.Generation, t.mapErr(err)

@@ -203,7 +203,7 @@ func (postgresDialect) classify(err error) (string, bool) {
 	var e *pgconn.PgError
 	if !errors.As(err, &e) {
 		var connect *pgconn.ConnectError
-		return "", errors.As(err, &connect)
+		return "", errors.As(err, &connect) || pgconn.SafeToRetry(err) // "conn closed" is of no type of its own
 	}
 	if e.Code == "23505" { // unique_violation
 		return e.ConstraintName, false

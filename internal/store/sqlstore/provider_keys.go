@@ -4,8 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/google/uuid"
-
 	"github.com/gatehousehq/gatehouse/internal/rbac"
 	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/store"
@@ -17,7 +15,7 @@ import (
 type providerKeys struct{ *tx }
 
 func (t providerKeys) Get(ctx context.Context, id string) (store.ProviderKey, error) {
-	if uuid.Validate(id) != nil {
+	if !isID(id) {
 		return store.ProviderKey{}, store.ErrNotFound
 	}
 	r, err := t.q.GetAIProviderKeyByID(ctx, id)
@@ -81,7 +79,7 @@ func (t providerKeys) Update(ctx context.Context, id string, edit func(*store.Pr
 }
 
 func (t providerKeys) Delete(ctx context.Context, id string) (store.ProviderKey, error) {
-	if uuid.Validate(id) != nil {
+	if !isID(id) {
 		return store.ProviderKey{}, store.ErrNotFound
 	}
 	if err := t.lock(ctx); err != nil {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/gatehousehq/gatehouse/internal/rbac"
 	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/store"
@@ -18,9 +16,12 @@ import (
 type providers struct{ *tx }
 
 func (t providers) Get(ctx context.Context, id string) (store.Provider, error) {
-	if uuid.Validate(id) == nil {
+	if isID(id) {
 		r, err := t.q.GetAIProviderByID(ctx, id)
 		return provider(r), t.mapErr(err)
+	}
+	if !isText(id) {
+		return store.Provider{}, store.ErrNotFound
 	}
 	r, err := t.q.GetAIProviderByName(ctx, id)
 	return provider(r), t.mapErr(err)

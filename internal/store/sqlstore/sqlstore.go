@@ -14,7 +14,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -132,7 +134,12 @@ func (b *Backend) run(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn f
 		return 0, err
 	}
 	if err := sqlTx.Commit(); err != nil {
-		return 0, b.mapErr(err)
+		err = b.mapErr(err)
+		if opts == nil && b.dialect.shared() && errors.Is(err, store.ErrUnavailable) {
+			// The connection went with the answer: the server may have committed.
+			return 0, fmt.Errorf("%w: %v", store.ErrUncertain, err)
+		}
+		return 0, err
 	}
 	return t.generation, nil
 }
@@ -235,8 +242,19 @@ func nullString(s string) sql.NullString { return sql.NullString{String: s, Vali
 // noID sorts before every id.
 const noID = "00000000-0000-0000-0000-000000000000"
 
+// isID reports whether s is an id in the one form that we write. Others that a
+// UUID can have are not the same to SQLite, and some are an error to PostgreSQL.
+func isID(s string) bool {
+	id, err := uuid.Parse(s)
+	return err == nil && id.String() == s
+}
+
+// isText reports whether s is text to PostgreSQL, too: nothing that is not can
+// be the name of anything.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
+
 func idOr(s string) string {
-	if uuid.Validate(s) != nil {
+	if !isID(s) {
 		return noID
 	}
 	return s

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehousehq/gatehouse/internal/authn"
 	"github.com/gatehousehq/gatehouse/internal/rbac"
+	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/store"
 	"github.com/gatehousehq/gatehouse/internal/store/dbgen"
 	"github.com/gatehousehq/gatehouse/internal/store/sqlstore"
@@ -490,4 +491,21 @@ func TestDatabaseAwayIsUnavailable(t *testing.T) {
 			t.Errorf("err = %v", err)
 		}
 	})
+}
+
+// A connection that is lost at the commit leaves open whether the change was
+// made, and nothing may claim that it was not.
+func TestLostCommitIsUncertain(t *testing.T) {
+	t.Parallel()
+	s := storetest.Open(t, sqlstore.Config{URL: secret.New(storetest.NewPostgres(t))})
+	err := s.Update(t.Context(), dbgen.Owner, func(tx store.Tx) error {
+		if _, err := tx.Users.Insert(t.Context(), store.User{ID: dbgen.ID(), Name: "x", Role: rbac.Member}); err != nil {
+			return err
+		}
+		s.Exec(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'")
+		return nil
+	})
+	if !errors.Is(err, store.ErrUncertain) || errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("err = %v", err)
+	}
 }

@@ -3,8 +3,6 @@ package sqlstore
 import (
 	"context"
 
-	"github.com/google/uuid"
-
 	"github.com/gatehousehq/gatehouse/internal/rbac"
 	"github.com/gatehousehq/gatehouse/internal/store"
 	"github.com/gatehousehq/gatehouse/internal/store/sqlstore/internal/sqlcgen"
@@ -14,9 +12,12 @@ import (
 type users struct{ *tx }
 
 func (t users) Get(ctx context.Context, id string) (store.User, error) {
-	if uuid.Validate(id) == nil {
+	if isID(id) {
 		r, err := t.q.GetUserByID(ctx, id)
 		return user(r), t.mapErr(err)
+	}
+	if !isText(id) {
+		return store.User{}, store.ErrNotFound
 	}
 	r, err := t.q.GetUserByName(ctx, id)
 	return user(r), t.mapErr(err)
@@ -56,7 +57,7 @@ func (t users) Update(ctx context.Context, id string, edit func(*store.User) err
 }
 
 func (t users) Delete(ctx context.Context, id string) (store.User, error) {
-	if uuid.Validate(id) != nil {
+	if !isID(id) {
 		return store.User{}, store.ErrNotFound
 	}
 	if err := t.lock(ctx); err != nil {

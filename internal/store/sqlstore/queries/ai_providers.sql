@@ -36,6 +36,6 @@ WHERE id = @id AND secret_revision = @secret_revision AND settings_key_id = @old
 
 -- name: DeleteAIProviderByID :exec
 UPDATE ai_providers
-SET deleted = TRUE, enabled = FALSE, settings = NULL, settings_key_id = NULL,
+SET deleted = TRUE, enabled = FALSE, settings = NULL, settings_key_id = NULL, settings_public = '',
     revision = revision + 1, updated_at = @updated_at
 WHERE id = @id AND deleted = FALSE;

@@ -13,7 +13,7 @@ import (
 
 const deleteAIProviderByID = `-- name: DeleteAIProviderByID :exec
 UPDATE ai_providers
-SET deleted = TRUE, enabled = FALSE, settings = NULL, settings_key_id = NULL,
+SET deleted = TRUE, enabled = FALSE, settings = NULL, settings_key_id = NULL, settings_public = '',
     revision = revision + 1, updated_at = $1
 WHERE id = $2 AND deleted = FALSE
 `

@@ -1,0 +1,91 @@
+package settings_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatehousehq/gatehouse/internal/settings"
+)
+
+func TestDocumentsAndTheirCanonicalForm(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		sent, canonical string
+		headers         map[string]string
+	}{
+		{`{"_type":"openai","_version":1}`, `{"_type":"openai","_version":1}`, map[string]string{}},
+		{` {"project":"p", "_version":1, "organization":"o","_type":"openai"} `, `{"_type":"openai","_version":1,"organization":"o","project":"p"}`,
+			map[string]string{"Openai-Organization": "o", "Openai-Project": "p"}},
+		{`{"_type":"openai","_version":1,"organization":"","project":null}`, `{"_type":"openai","_version":1}`, map[string]string{}},
+	} {
+		doc, err := settings.Parse("openai", []byte(c.sent))
+		if err != nil {
+			t.Errorf("%s: %v", c.sent, err)
+			continue
+		}
+		if diff := cmp.Diff(c.canonical, doc.Encode()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.sent, diff)
+		}
+		if diff := cmp.Diff(c.headers, doc.Headers()); diff != "" {
+			t.Errorf("%s: headers (-want +got):\n%s", c.sent, diff)
+		}
+	}
+}
+
+func TestDocumentsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	const canary = "canary-0123456789"
+	for _, c := range []struct{ sent, provider, field string }{
+		{``, "openai", ""}, {`null`, "openai", ""}, {`"` + canary + `"`, "openai", ""}, {`[]`, "openai", ""}, {`{`, "openai", ""},
+		{`{"_type":1,"_version":1}`, "openai", ""}, {`{"_type":"openai","_version":"` + canary + `"}`, "openai", ""},
+		{`{"_type":"openai","_version":1} {"a":"` + canary + `"}`, "openai", ""},
+		{`{}`, "openai", "_type"}, {`{"_version":1}`, "openai", "_type"}, {`{"_type":"` + canary + `","_version":1}`, "openai", "_type"},
+		{`{"_type":"bedrock","_version":1}`, "anthropic", "_type"}, {`{"_type":"OpenAI","_version":1}`, "openai", "_type"},
+		{`{"_type":"openai"}`, "openai", "_version"}, {`{"_type":"openai","_version":0}`, "openai", "_version"}, {`{"_type":"openai","_version":2}`, "openai", "_version"},
+		{`{"_type":"openai","_version":1}`, "anthropic", "_type"}, {`{"_type":"openai","_version":1}`, "", "_type"},
+		{`{"_type":"openai","_version":1,"` + canary + `":1}`, "openai", ""}, {`{"_type":"openai","_version":1,"organization":{"x":"` + canary + `"}}`, "openai", ""},
+		{`{"_type":"openai","_version":1,"organization":"a ` + canary + `"}`, "openai", "organization"},
+		{`{"_type":"openai","_version":1,"project":"a\r\nX-Evil: ` + canary + `"}`, "openai", "project"},
+		{`{"_type":"openai","_version":1,"project":"é"}`, "openai", "project"},
+		{`{"_type":"openai","_version":1,"project":"` + strings.Repeat("x", 257) + `"}`, "openai", "project"},
+	} {
+		_, err := settings.Parse(c.provider, []byte(c.sent))
+		var f *settings.FieldError
+		if !errors.As(err, &f) || f.Field != c.field || f.Message == "" {
+			t.Errorf("%s for %q: got %v, want an error of field %q", c.sent, c.provider, err, c.field)
+			continue
+		}
+		if strings.Contains(err.Error(), canary) {
+			t.Errorf("%s: the error has what was sent: %v", c.sent, err)
+		}
+	}
+}
+
+// What is read back is what was written, whatever it is.
+func FuzzParse(f *testing.F) {
+	f.Add(`{"_type":"openai","_version":1,"organization":"o","project":"p"}`)
+	f.Add(`{"_type":"openai","_version":1,"_type":"x"}`)
+	f.Add("{\"_type\":\"openai\",\"_version\":1,\"project\":\"\xff\"}")
+	f.Fuzz(func(t *testing.T, document string) {
+		doc, err := settings.Parse("openai", []byte(document))
+		if err != nil {
+			return
+		}
+		if !json.Valid([]byte(doc.Encode())) {
+			t.Fatalf("%q became %q", document, doc.Encode())
+		}
+		again, err := settings.Parse("openai", []byte(doc.Encode()))
+		if err != nil || again != doc {
+			t.Fatalf("%q became %+v, and that %+v, %v", document, doc, again, err)
+		}
+		for name, value := range doc.Headers() {
+			if strings.ContainsAny(value, "\r\n\x00") {
+				t.Fatalf("%q makes header %s: %q", document, name, value)
+			}
+		}
+	})
+}
