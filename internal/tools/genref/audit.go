@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/gatehousehq/gatehouse/client"
+	"github.com/gatehousehq/gatehouse/internal/store"
+)
+
+func auditPage(string) ([]byte, error) {
+	p := newPage("Audit log",
+		"Each change leaves an entry, written in the transaction that makes the change: no entry, no change. Reads and refused requests leave none. `GET /api/v1/audit` lists the entries, newest first.")
+	p.heading(2, "An entry")
+	var rows [][]string
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[client.AuditEntry]()) {
+		name := jsonName(f)
+		if f.Type == reflect.TypeFor[client.AuditActor]() {
+			for _, g := range reflect.VisibleFields(f.Type) {
+				rows = append(rows, []string{code(name + "." + jsonName(g)), g.Tag.Get("doc")})
+			}
+			continue
+		}
+		rows = append(rows, []string{code(name), f.Tag.Get("doc")})
+	}
+	p.table([]string{"Field", "What it says"}, rows)
+
+	p.heading(2, "What a diff shows")
+	p.text("A field that is **shown** stands in the diff with its old and its new value. Of a **secret** the diff says that it changed, `{\"secret\":true}`, and nothing else. The other fields stand in no diff: they are ids, times and counters that say nothing more than the entry does.")
+	for _, rec := range []any{store.Provider{}, store.ProviderKey{}, store.APIKey{}, store.User{}, store.EncryptionKey{}} {
+		ref := rec.(interface{ Ref() store.Ref }).Ref()
+		p.heading(3, code(string(ref.Resource)))
+		typ := reflect.TypeOf(rec)
+		classes := map[string][]string{}
+		for i := range typ.NumField() {
+			name, class, ok := strings.Cut(typ.Field(i).Tag.Get("audit"), ",")
+			if !ok {
+				return nil, fmt.Errorf("field %s of %s has no class", typ.Field(i).Name, typ)
+			}
+			classes[class] = append(classes[class], name)
+		}
+		rows := [][]string{{"shown", code(classes["track"]...)}}
+		if secrets := classes["secret"]; secrets != nil {
+			rows = append(rows, []string{"secret", code(secrets...)})
+		}
+		rows = append(rows, []string{"in no diff", code(classes["ignore"]...)})
+		p.table([]string{"", "Fields"}, rows)
+	}
+	return p.bytes(), nil
+}
+
+func jsonName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return name
+}
