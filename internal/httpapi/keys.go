@@ -95,7 +95,7 @@ type addKeyInput struct {
 	Body struct {
 		APIKey    secret.Text `json:"api_key" doc:"The key. It is sealed at once and cannot be read back."`
 		Label     *string     `json:"label,omitempty" maxLength:"128" doc:"A name for people."`
-		Position  *int64      `json:"position,omitempty" minimum:"1" maximum:"1000000" doc:"Its place in the failover order; left out: last."`
+		Position  *int64      `json:"position,omitempty" doc:"Its place in the failover order, from 1 to 1000000; left out: last."`
 		Disabled  *bool       `json:"disabled,omitempty" doc:"Left out: not disabled."`
 		ExpiresAt *time.Time  `json:"expires_at,omitempty" doc:"When it stops being used; left out: never."`
 	}
