@@ -252,6 +252,5 @@ func refusal(t *testing.T, a answer, status int) problem {
 // clock is a clock that stands still until it is set.
 type clock struct{ at atomic.Int64 }
 
-func (c *clock) now() time.Time          { return time.UnixMicro(c.at.Load()).UTC() }
-func (c *clock) set(t time.Time)         { c.at.Store(t.UnixMicro()) }
-func (c *clock) advance(d time.Duration) { c.set(c.now().Add(d)) }
+func (c *clock) now() time.Time  { return time.UnixMicro(c.at.Load()).UTC() }
+func (c *clock) set(t time.Time) { c.at.Store(t.UnixMicro()) }

@@ -1,0 +1,68 @@
+# Two commands do for most purposes: make run, and make test.
+
+STAGES   := setup build check unit clients smoke
+FUZZTIME ?= 1m
+PACKAGES  = $$(go list ./... | grep -v /test/clients$$)
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test $(STAGES) generate bench dist reproducible fuzz long clean
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## try it: a server with a built-in provider, offline
+	@bin/gatehouse demo
+
+build: ## build bin/gatehouse
+	go build -o bin/gatehouse ./cmd/gatehouse
+
+test: ## install what is missing and run everything below, one after the other
+	@times=; for stage in $(STAGES); do \
+		echo "== $$stage"; start=$$(date +%s); \
+		$(MAKE) --no-print-directory $$stage || { echo "== $$stage failed"; exit 1; }; \
+		times="$$times$$(printf '  %-8s %4d s' $$stage $$(($$(date +%s) - start)))|"; \
+	done; echo "== all passed"; echo "$$times" | tr '|' '\n'
+
+setup: ##   install PostgreSQL, Node.js and the SDKs, if they are missing
+	scripts/setup postgres node
+
+check: ##   look at the source: format, vet, staticcheck, drift, docs, scripts
+	scripts/check
+
+unit: ##   run the tests, on both databases, with the race detector, in random order
+	scripts/with-postgres go test -race -shuffle=on -timeout 15m $(PACKAGES)
+
+clients: ##   drive the real binary with the vendors' SDKs, on both databases
+	scripts/with-postgres go test -count=1 -timeout 10m ./test/clients
+
+smoke: ##   build a release for this machine, twice, compare, and run it
+	scripts/dist smoke
+
+generate: ## make the generated files again (minutes, the first time)
+	scripts/generate
+
+bench: ## measure beside nginx and a bare reverse proxy (Linux)
+	scripts/setup nginx
+	go run ./test/bench
+
+dist: ## build the releases into dist/
+	scripts/dist
+
+reproducible: ## build the releases again elsewhere, and compare with dist/
+	scripts/dist reproducible
+
+fuzz: ## run each fuzz target for FUZZTIME (1m)
+	@set -e; grep -rl --include='*_test.go' --exclude-dir=node_modules '^func Fuzz' . | sort | while read -r file; do \
+		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
+			go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")"; \
+		done; \
+	done
+
+long: ## what takes too long for each change: full drift of the SQL code, all releases twice, fuzz
+	scripts/check sqlc-full
+	scripts/dist
+	scripts/dist reproducible
+	$(MAKE) --no-print-directory fuzz
+
+clean: ## remove what was built
+	rm -rf bin dist test/clients/node_modules

@@ -1,0 +1,174 @@
+package arch_test
+
+// A rule is what one package may import besides the standard library.
+type rule struct {
+	// own are packages of this module, any is all of them.
+	own []string
+	any bool
+	// modules are packages of others; one ending in "/..." stands for all below
+	// it, too.
+	modules []string
+	// forTests marks a package that only tests, and packages like it, import.
+	forTests bool
+}
+
+// law has a line for every package of the module. The order is that of
+// docs/ARCHITECTURE.md.
+var law = map[string]rule{
+	"cmd/gatehouse": {own: []string{"internal/app", "internal/cli"}},
+	"client":        {own: []string{"internal/secret"}},
+
+	"internal/cli":    {own: []string{"client", "internal/datadir", "internal/secret"}, modules: []string{cobra, term}},
+	"internal/app":    {any: true, modules: []string{cobra, pflag, term, uuid}},
+	"internal/config": {own: []string{"internal/datadir", "internal/secret"}, modules: []string{pflag, yaml}},
+
+	// The control plane. httpapi knows neither rbac nor the layers: who may do
+	// what, and what is written down about it, is not decided there.
+	"internal/httpapi":  {own: []string{"client", "internal/authn", "internal/catalog", "internal/secret", "internal/store"}, modules: []string{huma, uuid}},
+	"internal/webui":    {},
+	"internal/authn":    {own: []string{"internal/rbac", "internal/secret", "internal/store", "internal/token"}, modules: []string{uuid}},
+	"internal/catalog":  {own: []string{"internal/secret", "internal/settings", "internal/store"}, modules: []string{uuid}},
+	"internal/lastuse":  {own: []string{"internal/rbac", "internal/store"}},
+	"internal/keyring":  {own: []string{"internal/secret", "internal/store", "internal/store/dbcrypt"}},
+	"internal/rbac":     {},
+	"internal/settings": {},
+
+	// The store. The layers do not know each other, nor the database.
+	"internal/store":          {own: []string{"internal/rbac", "internal/secret"}},
+	"internal/store/dbauthz":  {own: layer},
+	"internal/store/dbaudit":  {own: layer},
+	"internal/store/dbcrypt":  {own: layer},
+	"internal/store/sqlstore": {own: []string{"internal/rbac", "internal/secret", "internal/store", sqlcgen}, modules: []string{pgx, goose, sqlite, uuid}},
+	sqlcgen:                   {},
+	"internal/store/dbgen":    {own: []string{"internal/rbac", "internal/secret", "internal/store", "internal/token"}, modules: []string{uuid}, forTests: true},
+	"internal/store/storetest": {
+		own: []string{
+			"internal/authn", "internal/keyring", "internal/secret", "internal/store", "internal/store/dbaudit",
+			"internal/store/dbauthz", "internal/store/dbcrypt", "internal/store/dbgen", "internal/store/sqlstore",
+		},
+		modules: []string{pgx}, forTests: true,
+	},
+
+	// The gateway. Of these only routing knows the store, to compile from it.
+	"internal/gateway": {
+		own: []string{
+			"internal/keypool", "internal/netguard", "internal/routing", "internal/secret", "internal/token",
+			"internal/upstream", "internal/upstream/anthropic", "internal/upstream/openai",
+		},
+		modules: []string{uuid, gjson},
+	},
+	"internal/keypool":            {own: []string{"internal/routing"}},
+	"internal/routing":            {own: []string{"internal/rbac", "internal/secret", "internal/settings", "internal/store", "internal/token"}},
+	"internal/upstream":           {own: []string{"internal/secret"}},
+	"internal/upstream/anthropic": {own: []string{"internal/secret", "internal/upstream"}},
+	"internal/upstream/openai":    {own: []string{"internal/secret", "internal/upstream"}},
+	"internal/mockupstream":       {own: []string{"internal/secret"}, modules: []string{gjson}},
+
+	// Leaves: the standard library, and secret.
+	"internal/secret":   {},
+	"internal/token":    {own: []string{"internal/secret"}},
+	"internal/datadir":  {},
+	"internal/netguard": {},
+
+	// What builds, documents and measures. None of it is in the product.
+	"internal/arch":           {},
+	"internal/tools/genref":   {any: true, modules: []string{cobra, huma, pflag}, forTests: true},
+	"client/clienttest":       {own: []string{"client", "internal/token"}, forTests: true},
+	"test/bench":              {own: []string{"internal/mockupstream", "internal/secret", "test/clients/realserver"}, forTests: true},
+	"test/clients":            {forTests: true},
+	"test/clients/realserver": {own: []string{"internal/secret"}, forTests: true},
+}
+
+const (
+	sqlcgen = "internal/store/sqlstore/internal/sqlcgen"
+
+	cobra  = "github.com/spf13/cobra/..."
+	gjson  = "github.com/tidwall/gjson"
+	goose  = "github.com/pressly/goose/v3/..."
+	huma   = "github.com/danielgtaylor/huma/v2/..."
+	pflag  = "github.com/spf13/pflag"
+	pgx    = "github.com/jackc/pgx/v5/..."
+	sqlite = "modernc.org/sqlite/..."
+	term   = "golang.org/x/term"
+	uuid   = "github.com/google/uuid"
+	yaml   = "go.yaml.in/yaml/v3"
+)
+
+// layer is what each of the three layers may import.
+var layer = []string{"internal/rbac", "internal/secret", "internal/store"}
+
+// testModules are what the tests of every package may import.
+var testModules = []string{
+	"github.com/google/go-cmp/...",
+	"github.com/rogpeppe/go-internal/testscript",
+	"go.uber.org/goleak",
+	"pgregory.net/rapid",
+}
+
+// A guard says who a dangerous package is for.
+type guard struct {
+	packages []string // with their tests
+	tests    []string // packages whose tests may have it, and they alone
+}
+
+// guarded are packages that are for a few only, of the standard library or not.
+var guarded = map[string]guard{
+	"database/sql":        databases,
+	"database/sql/driver": databases,
+	pgx:                   databases,
+	sqlite:                databases,
+	goose:                 databases,
+	// Gatehouse runs no other program. Rigs do, to drive the real binary.
+	"os/exec": {packages: []string{"test/bench", "test/clients/realserver"}, tests: []string{"cmd/gatehouse", "test/clients"}},
+	"plugin":  {},
+	"unsafe":  {},
+}
+
+// databases are for the backend, and for the rigs that look underneath it.
+var databases = guard{
+	packages: []string{"internal/store/sqlstore", sqlcgen, "internal/store/storetest"},
+	tests:    []string{"internal/app", "test/clients"},
+}
+
+// storeless are packages that must not import the store or what is below it,
+// not even in tests: what does not know of the database cannot wait for it.
+var storeless = []string{
+	"internal/gateway", "internal/keypool", "internal/upstream", "internal/upstream/anthropic", "internal/upstream/openai",
+}
+
+// shapeless are names that say nothing about what a package is for.
+var shapeless = []string{"util", "utils", "common", "types", "models", "helper", "helpers"}
+
+// actorMakers are the packages with literals of store.Actor. Besides, tests may
+// have them.
+var actorMakers = []string{"internal/authn", "internal/store/dbgen"}
+
+// reveals are the files, tests aside, that take a secret out of its wrapper,
+// and what for.
+var reveals = map[string]string{
+	"client/client.go":                      "sends the token to Gatehouse",
+	"client/clienttest/tokens.go":           "hands out a made-up token",
+	"internal/app/demo.go":                  "gives the demo's token to its client",
+	"internal/app/demo_show.go":             "prints the demo's token, and sends it",
+	"internal/app/server.go":                "hashes the owner's token",
+	"internal/app/store.go":                 "writes the file of the owner's token",
+	"internal/authn/mint.go":                "hashes a new token",
+	"internal/catalog/check.go":             "checks the characters of a key",
+	"internal/cli/connect.go":               "gives the token to the client",
+	"internal/cli/key.go":                   "sends a key to Gatehouse",
+	"internal/cli/provider_add.go":          "sends keys to Gatehouse",
+	"internal/cli/provider_edit.go":         "sends keys to Gatehouse",
+	"internal/config/config.go":             "looks at the scheme of the database's URL",
+	"internal/gateway/attempt.go":           "looks for the key in an upstream's error",
+	"internal/httpapi/tokens.go":            "shows a new token, once",
+	"internal/routing/compile.go":           "parses opened settings",
+	"internal/secret/secret.go":             "makes a hint",
+	"internal/store/dbcrypt/cell.go":        "derives the key of a cell",
+	"internal/store/dbcrypt/dbcrypt.go":     "seals and fingerprints",
+	"internal/store/dbgen/dbgen.go":         "hashes the token of a test row",
+	"internal/store/sqlstore/dialect.go":    "connects to the database",
+	"internal/store/storetest/storetest.go": "connects to the test database",
+	"internal/upstream/upstream.go":         "puts the key into a request for its provider",
+	"test/bench/load.go":                    "sends the token of the benchmark",
+	"test/clients/realserver/realserver.go": "sends the owner's token of the server under test",
+}
