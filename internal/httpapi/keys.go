@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -63,7 +64,7 @@ type listKeysOutput struct {
 }
 
 func (a *api) listKeys(ctx context.Context, who store.Actor, in *listKeysInput) (*listKeysOutput, error) {
-	after, err := in.after(isID)
+	after, err := in.after(isPositionAndID)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +81,7 @@ func (a *api) listKeys(ctx context.Context, who store.Actor, in *listKeysInput) 
 		return nil, err
 	}
 	item := func(k store.ProviderKey) client.ProviderKey { return a.key(p.Name, k) }
-	return &listKeysOutput{page(keys, in.Limit, item, func(k store.ProviderKey) string { return k.ID })}, nil
+	return &listKeysOutput{page(keys, in.Limit, item, func(k store.ProviderKey) string { return fmt.Sprint(k.Position, " ", k.ID) })}, nil
 }
 
 func (a *api) getKey(ctx context.Context, who store.Actor, in *KeyPath) (*keyOutput, error) {

@@ -45,6 +45,12 @@ func isNameAndID(s string) bool {
 	return plainName.MatchString(name) && isID(id)
 }
 
+// isPositionAndID is for the keys of a provider.
+func isPositionAndID(s string) bool {
+	position, id, _ := strings.Cut(s, " ")
+	return isIndex(position) && isID(id)
+}
+
 // isIndex is for the audit log.
 func isIndex(s string) bool {
 	n, err := strconv.ParseInt(s, 10, 64)

@@ -116,8 +116,9 @@ type Query struct {
 	// IncludeDisabled and IncludeDeleted add providers that are left out
 	// otherwise.
 	IncludeDisabled, IncludeDeleted bool
-	// After continues a list behind the record with that id. A table that is
-	// not ordered by id takes the record's Name, a space and its id.
+	// After continues a list behind the record with that id. A table that is not
+	// ordered by id takes what it is ordered by (a provider's Name, a key's
+	// Position), a space, and the id.
 	After string
 	// Limit is the most records to return; 0 is no limit.
 	Limit int

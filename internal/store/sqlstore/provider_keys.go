@@ -3,6 +3,8 @@ package sqlstore
 import (
 	"context"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/gatehousehq/gatehouse/internal/rbac"
 	"github.com/gatehousehq/gatehouse/internal/secret"
@@ -33,11 +35,25 @@ func (t providerKeys) List(ctx context.Context, q store.Query) ([]store.Provider
 	} else {
 		rows, err = t.q.GetAIProviderKeysByProviderID(ctx, q.ProviderID)
 	}
-	if q.After != "" {
-		i := slices.IndexFunc(rows, func(r sqlcgen.AIProviderKey) bool { return r.ID == q.After })
-		rows = rows[i+1:] // all of them, if that key is gone
+	if position, id, ok := strings.Cut(q.After, " "); ok {
+		rows = behind(rows, position, id)
 	}
 	return mapRows(rows[:min(len(rows), int(rowLimit(q.Limit)))], providerKey), t.mapErr(err)
+}
+
+// behind returns the rows that come after the key that stood at a position,
+// whether it is still there or not.
+func behind(rows []sqlcgen.AIProviderKey, position, id string) []sqlcgen.AIProviderKey {
+	if i := slices.IndexFunc(rows, func(r sqlcgen.AIProviderKey) bool { return r.ID == id }); i >= 0 {
+		return rows[i+1:]
+	}
+	p, err := strconv.ParseInt(position, 10, 64)
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(rows, func(r sqlcgen.AIProviderKey) bool {
+		return r.Position < p || r.Position == p && r.ID < id // ids are in the order of their making
+	})
 }
 
 func (t providerKeys) Insert(ctx context.Context, k store.ProviderKey) (store.ProviderKey, error) {

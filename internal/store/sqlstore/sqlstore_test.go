@@ -224,11 +224,16 @@ func TestKeysKeepTheirOrder(t *testing.T) {
 			if d := cmp.Diff(got, want); d != "" {
 				t.Error(d)
 			}
-			rest, err2 := tx.ProviderKeys.List(ctx, store.Query{ProviderID: p.ID, After: want[1], Limit: 1})
+			rest, err2 := tx.ProviderKeys.List(ctx, store.Query{ProviderID: p.ID, After: "2 " + want[1], Limit: 1})
 			if len(rest) != 1 || rest[0].ID != want[2] {
 				t.Errorf("page after the second: %+v", rest)
 			}
-			return errors.Join(err, err2)
+			// A key that is gone by now stood between the first and the second.
+			rest, err3 := tx.ProviderKeys.List(ctx, store.Query{ProviderID: p.ID, After: "2 00000000-0000-7000-8000-000000000000", Limit: 1})
+			if len(rest) != 1 || rest[0].ID != want[1] {
+				t.Errorf("page after a key that is gone: %+v", rest)
+			}
+			return errors.Join(err, err2, err3)
 		})
 		if err != nil {
 			t.Fatal(err)
