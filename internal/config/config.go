@@ -60,7 +60,7 @@ func (c *Config) Bind(fs *pflag.FlagSet) {
 	own.Var((*prefixesValue)(&c.TrustedProxies), "trusted-proxies", "`networks` of reverse proxies whose X-Forwarded-For is believed, separated by commas")
 	own.Var((*prefixesValue)(&c.UpstreamDeny), "upstream-deny", "`networks` that providers must not be in, besides link-local and cloud metadata addresses, which never may")
 	own.Var((*prefixesValue)(&c.UpstreamAllow), "upstream-allow", "the only `networks` that providers may be in; left out: all that are not denied")
-	own.DurationVar(&c.FirstByteTimeout, "first-byte-timeout", 5*time.Minute, "how long a provider may take to begin its answer")
+	own.DurationVar(&c.FirstByteTimeout, "first-byte-timeout", 10*time.Minute, "how long a provider may take to begin its answer; one that is not streamed begins when it is complete")
 	own.DurationVar(&c.IdleTimeout, "idle-timeout", 5*time.Minute, "how long a provider may pause within an answer")
 	own.Int64Var(&c.ReplayBody, "replay-body", 8<<20, "largest request in `bytes` that is held so that it can be sent again with the next key")
 	own.Int64Var(&c.ReplayMemory, "replay-memory", 256<<20, "`bytes` that all held requests together may take")

@@ -53,7 +53,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := config.Config{
 		DataDir: "/d", HTTPAddress: "127.0.0.1:8090", LogLevel: slog.LevelInfo, LogFormat: "text", ShutdownTimeout: 30 * time.Second,
-		FirstByteTimeout: 5 * time.Minute, IdleTimeout: 5 * time.Minute, ReplayBody: 8 << 20, ReplayMemory: 256 << 20,
+		FirstByteTimeout: 10 * time.Minute, IdleTimeout: 5 * time.Minute, ReplayBody: 8 << 20, ReplayMemory: 256 << 20,
 	}
 	if diff := cmp.Diff(want, got, compare...); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
