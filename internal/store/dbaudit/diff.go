@@ -60,24 +60,27 @@ func diff(before, after any) (string, error) {
 	return out.String(), nil
 }
 
+// A change is a field before and after; nil where there was no record.
 type change struct {
-	Old *json.RawMessage `json:"old,omitempty"`
-	New *json.RawMessage `json:"new,omitempty"`
+	Old *value `json:"old,omitempty"`
+	New *value `json:"new,omitempty"`
 }
 
-// tracked returns the JSON of one side of a change, null for a zero time, and
-// nil if there is no record on that side.
-func tracked(rec, v any) *json.RawMessage {
+// A value is one side of a change.
+type value struct{ v any }
+
+// MarshalJSON writes null for a time that is not set.
+func (v value) MarshalJSON() ([]byte, error) {
+	if z, ok := v.v.(interface{ IsZero() bool }); ok && z.IsZero() {
+		return []byte("null"), nil
+	}
+	return json.Marshal(v.v)
+}
+
+// tracked returns the field of a record, if there is one.
+func tracked(rec, field any) *value {
 	if rec == nil {
 		return nil
 	}
-	if z, ok := v.(interface{ IsZero() bool }); ok && z.IsZero() {
-		v = nil
-	}
-	b, err := json.Marshal(v)
-	if err != nil { // not of the kinds that records are made of
-		b = []byte(`"unprintable"`)
-	}
-	raw := json.RawMessage(b)
-	return &raw
+	return &value{field}
 }
