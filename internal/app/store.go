@@ -80,7 +80,7 @@ func (s *setup) initialise(ctx context.Context, b *sqlstore.Backend) error {
 		if kek, err = makeKEK(file); err != nil {
 			return err
 		}
-		s.log.WarnContext(ctx, "made a new encryption key: back it up, apart from the database. Without it the stored provider keys are lost", "file", file)
+		s.log.WarnContext(ctx, "made a new encryption key: back it up, apart from the database. Without it the stored provider keys are lost", "file", file, "id", kek.ID())
 	case err != nil:
 		return err
 	}

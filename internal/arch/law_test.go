@@ -18,7 +18,7 @@ var law = map[string]rule{
 	"cmd/gatehouse": {own: []string{"internal/app", "internal/cli"}},
 	"client":        {own: []string{"internal/secret"}},
 
-	"internal/cli":    {own: []string{"client", "internal/datadir", "internal/secret"}, modules: []string{cobra, term}},
+	"internal/cli":    {own: []string{"client", "internal/datadir", "internal/origin", "internal/secret"}, modules: []string{cobra, term}},
 	"internal/app":    {any: true, modules: []string{cobra, pflag, term, uuid}},
 	"internal/config": {own: []string{"internal/datadir", "internal/secret"}, modules: []string{pflag, yaml}},
 
@@ -27,14 +27,14 @@ var law = map[string]rule{
 	"internal/httpapi":  {own: []string{"client", "internal/authn", "internal/catalog", "internal/secret", "internal/store"}, modules: []string{huma, uuid}},
 	"internal/webui":    {},
 	"internal/authn":    {own: []string{"internal/rbac", "internal/secret", "internal/store", "internal/token"}, modules: []string{uuid}},
-	"internal/catalog":  {own: []string{"internal/secret", "internal/settings", "internal/store"}, modules: []string{uuid}},
+	"internal/catalog":  {own: []string{"internal/origin", "internal/secret", "internal/settings", "internal/store"}, modules: []string{uuid}},
 	"internal/lastuse":  {own: []string{"internal/rbac", "internal/store"}},
 	"internal/keyring":  {own: []string{"internal/secret", "internal/store", "internal/store/dbcrypt"}},
 	"internal/rbac":     {},
 	"internal/settings": {},
 
 	// The store. The layers do not know each other, nor the database.
-	"internal/store":          {own: []string{"internal/rbac", "internal/secret"}},
+	"internal/store":          {own: []string{"internal/origin", "internal/rbac", "internal/secret"}},
 	"internal/store/dbauthz":  {own: layer},
 	"internal/store/dbaudit":  {own: layer},
 	"internal/store/dbcrypt":  {own: layer},
@@ -68,6 +68,7 @@ var law = map[string]rule{
 	"internal/secret":   {},
 	"internal/token":    {own: []string{"internal/secret"}},
 	"internal/datadir":  {},
+	"internal/origin":   {},
 	"internal/netguard": {},
 
 	// What builds, documents and measures. None of it is in the product.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/gatehousehq/gatehouse/internal/origin"
 	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/settings"
 	"github.com/gatehousehq/gatehouse/internal/store"
@@ -117,7 +118,7 @@ func (r Rules) Update(ctx context.Context, tx store.Tx, ref string, revision int
 			next.BaseURL = base
 		}
 	}
-	moved := store.OriginOf(next.BaseURL) != store.OriginOf(cur.BaseURL)
+	moved := origin.Of(next.BaseURL) != origin.Of(cur.BaseURL)
 	if e.Settings != nil {
 		bad.join(setSettings(&next, *e.Settings, moved))
 	} else if moved && cur.SettingsPublic != "" {

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/gatehousehq/gatehouse/client"
 	"github.com/gatehousehq/gatehouse/internal/datadir"
 	"github.com/gatehousehq/gatehouse/internal/secret"
@@ -32,6 +34,16 @@ func (a *app) connect() (*client.Client, error) {
 		}}
 	}
 	return c, nil
+}
+
+// provider returns a client of the server, and the provider of that name there.
+func (a *app) provider(cmd *cobra.Command, name string) (*client.Client, client.Provider, error) {
+	c, err := a.connect()
+	if err != nil {
+		return nil, client.Provider{}, err
+	}
+	p, err := c.Provider(cmd.Context(), name)
+	return c, p, err
 }
 
 func (a *app) serverURL() string {

@@ -111,11 +111,7 @@ func (a *app) keyRemove() *cobra.Command {
 		Long:              "Remove a key of a provider. KEY is its id, or a label or hint that no other key of the provider has.",
 		ValidArgsFunction: a.completeKey,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.connect()
-			if err != nil {
-				return err
-			}
-			p, err := c.Provider(cmd.Context(), args[0])
+			c, p, err := a.provider(cmd, args[0])
 			if err != nil {
 				return err
 			}

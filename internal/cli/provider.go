@@ -70,11 +70,7 @@ func (a *app) providerShow() *cobra.Command {
 		Use: "show PROVIDER", Short: "Show a provider and its keys", Args: cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeProvider,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.connect()
-			if err != nil {
-				return err
-			}
-			p, err := c.Provider(cmd.Context(), args[0])
+			c, p, err := a.provider(cmd, args[0])
 			if err != nil {
 				return err
 			}
@@ -123,11 +119,7 @@ func (a *app) providerSwitch(on bool) *cobra.Command {
 		Use: verb + " PROVIDER", Short: short, Args: cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeProvider,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.connect()
-			if err != nil {
-				return err
-			}
-			p, err := c.Provider(cmd.Context(), args[0])
+			c, p, err := a.provider(cmd, args[0])
 			if err != nil {
 				return err
 			}
@@ -153,11 +145,7 @@ func (a *app) providerRemove() *cobra.Command {
 		Use: "remove PROVIDER", Aliases: []string{"rm"}, Short: "Remove a provider and its keys", Args: cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeProvider,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.connect()
-			if err != nil {
-				return err
-			}
-			p, err := c.Provider(cmd.Context(), args[0])
+			c, p, err := a.provider(cmd, args[0])
 			if err != nil {
 				return err
 			}

@@ -2,12 +2,11 @@ package cli
 
 import (
 	"encoding/json"
-	"net/url"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gatehousehq/gatehouse/client"
+	"github.com/gatehousehq/gatehouse/internal/origin"
 )
 
 func (a *app) providerEdit() *cobra.Command {
@@ -60,15 +59,11 @@ no key goes where it was not meant to. They replace the ones there are.`,
 }
 
 func (a *app) editProvider(cmd *cobra.Command, name string, req client.UpdateProvider, keys keySource) error {
-	c, err := a.connect()
+	c, p, err := a.provider(cmd, name)
 	if err != nil {
 		return err
 	}
-	p, err := c.Provider(cmd.Context(), name)
-	if err != nil {
-		return err
-	}
-	moves := req.BaseURL != nil && originOf(*req.BaseURL) != "" && originOf(*req.BaseURL) != originOf(p.BaseURL)
+	moves := req.BaseURL != nil && origin.Of(*req.BaseURL) != "" && origin.Of(*req.BaseURL) != origin.Of(p.BaseURL)
 	if keys.given() && !moves {
 		return usagef(`keys are only demanded again when the scheme, host or port of --base-url changes; to add one use "gatehouse key add"`)
 	}
@@ -88,17 +83,4 @@ func (a *app) editProvider(cmd *cobra.Command, name string, req client.UpdatePro
 	}
 	say(cmd, "Provider %s is changed.", p.Name)
 	return a.printIfJSON(cmd, p)
-}
-
-// originOf returns scheme, host and port of a base URL, or "" for what is none.
-func originOf(baseURL string) string {
-	u, err := url.Parse(baseURL)
-	if err != nil || u.Hostname() == "" {
-		return ""
-	}
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
-	return strings.ToLower(u.Scheme + "://" + u.Hostname() + ":" + port)
 }

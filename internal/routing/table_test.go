@@ -202,6 +202,7 @@ func TestTamperingTakesOutOneKeyOnly(t *testing.T) {
 		doc := `{"_type":"openai","_version":1,"organization":"org-mine"}`
 		billed := dbgen.Provider(t, s.DB, store.Provider{Name: "billed", Settings: secret.New(doc), SettingsPublic: doc})
 		dbgen.ProviderKey(t, s.DB, store.ProviderKey{ProviderID: billed.ID})
+		bare := dbgen.Provider(t, s.DB, store.Provider{Name: "bare", Settings: secret.New(doc), SettingsPublic: doc})
 		if h := newTable(t, s).Current().Provider("billed").Headers; h["Openai-Organization"] != "org-mine" {
 			t.Errorf("headers %v", h)
 		}
@@ -210,6 +211,7 @@ func TestTamperingTakesOutOneKeyOnly(t *testing.T) {
 		s.Exec(t, "UPDATE ai_provider_keys SET api_key = $1 WHERE id = $2", []byte("sk-planted"), planted.ID)
 		s.Exec(t, "UPDATE ai_providers SET base_url = 'https://thief.example/v1' WHERE id = $1", aimed.ID)
 		s.Exec(t, "UPDATE ai_providers SET settings_public = $1 WHERE id = $2", strings.Replace(doc, "mine", "his", 1), billed.ID)
+		s.Exec(t, "UPDATE ai_providers SET settings = NULL, settings_key_id = NULL WHERE id = $1", bare.ID)
 
 		snap := newTable(t, s).Current()
 		keys := snap.Provider("good").Keys
@@ -223,6 +225,9 @@ func TestTamperingTakesOutOneKeyOnly(t *testing.T) {
 		}
 		if snap.Provider("billed").Fault == "" {
 			t.Error("altered settings are served")
+		}
+		if snap.Provider("bare").Fault == "" {
+			t.Error("a provider is served without the settings that were taken away")
 		}
 	})
 }

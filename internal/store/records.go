@@ -4,10 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"net/url"
-	"strings"
 	"time"
 
+	"github.com/gatehousehq/gatehouse/internal/origin"
 	"github.com/gatehousehq/gatehouse/internal/rbac"
 	"github.com/gatehousehq/gatehouse/internal/secret"
 )
@@ -72,7 +71,7 @@ func (p *Provider) Sealings() []Sealing {
 // its traffic goes, and to the public part that stands beside them.
 func (p *Provider) Binding(context.Context, Tx) ([]string, error) {
 	public := sha256.Sum256([]byte(p.SettingsPublic))
-	return []string{p.ID, OriginOf(p.BaseURL), hex.EncodeToString(public[:])}, nil
+	return []string{p.ID, origin.Of(p.BaseURL), hex.EncodeToString(public[:])}, nil
 }
 
 // A ProviderKey is a row of ai_provider_keys: one upstream credential.
@@ -115,21 +114,7 @@ func (k *ProviderKey) Binding(ctx context.Context, tx Tx) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []string{k.ProviderID, OriginOf(p.BaseURL)}, nil
-}
-
-// OriginOf returns the origin of a base URL: scheme, host and port in lower
-// case, the port always given. A URL without one has the origin "".
-func OriginOf(baseURL string) string {
-	u, err := url.Parse(baseURL)
-	if err != nil || u.Host == "" {
-		return ""
-	}
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[strings.ToLower(u.Scheme)]
-	}
-	return strings.ToLower(u.Scheme + "://" + u.Hostname() + ":" + port)
+	return []string{k.ProviderID, origin.Of(p.BaseURL)}, nil
 }
 
 // A User is a person.
