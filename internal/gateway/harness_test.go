@@ -79,7 +79,8 @@ func newHouse(t *testing.T, change ...func(*gateway.Config)) *house {
 	}
 	h.gw = gateway.New(cfg)
 	clientTransport := &http.Transport{DisableCompression: true}
-	h.client = &http.Client{Transport: clientTransport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	// What never comes must end the test, not the whole run of tests.
+	h.client = &http.Client{Timeout: 30 * time.Second, Transport: clientTransport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	t.Cleanup(func() {
 		clientTransport.CloseIdleConnections()
 		if h.server != nil {

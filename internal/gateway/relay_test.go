@@ -213,7 +213,11 @@ func TestASwapDoesNotCutAStream(t *testing.T) {
 	h.upstream(routing.OpenAI, func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "data: before\n\n")
 		http.NewResponseController(w).Flush()
-		<-proceed
+		select {
+		case <-proceed:
+		case <-r.Context().Done():
+			return
+		}
 		io.WriteString(w, "data: after\n\n")
 	}, key("k"))
 	res, err := h.client.Do(h.request("POST", "/ai/openai/v1/chat/completions", `{"model":"m"}`))
