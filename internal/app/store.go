@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,7 +54,7 @@ func openDatabase(ctx context.Context, cfg config.Config, log *slog.Logger, now 
 
 // layered is the one place where the layers are put on a backend.
 func layered(b *sqlstore.Backend, keys dbcrypt.Keys, now func() time.Time) *store.DB {
-	return store.New(b, dbcrypt.Layer(keys, b.Installation()), dbaudit.Layer(now), dbauthz.Layer)
+	return store.New(b, dbcrypt.Layer(keys, b.Installation()), dbaudit.Layer(now, nil), dbauthz.Layer)
 }
 
 // A setup makes or finds the keys of an installation.
@@ -85,9 +86,15 @@ func (s *setup) initialise(ctx context.Context, b *sqlstore.Backend) error {
 		return err
 	}
 	if len(wrapped) == 0 {
-		if wrapped, err = s.firstStart(ctx, db, b.Installation(), kek); err != nil {
-			return err
-		}
+		err = s.firstStart(ctx, db, b.Installation(), kek)
+	} else if wrapped[0].KEKID == kek.ID() { // else the keys are another's, and Unwrap says so
+		err = s.addMissingKeys(ctx, db, b.Installation(), kek, wrapped)
+	}
+	if err != nil {
+		return err
+	}
+	if wrapped, err = listKeys(ctx, db); err != nil {
+		return err
 	}
 	s.ring, err = kek.Unwrap(b.Installation(), wrapped)
 	var wrong *keyring.WrongKEKError
@@ -106,18 +113,18 @@ func listKeys(ctx context.Context, db *store.DB) (keys []store.EncryptionKey, er
 }
 
 // firstStart makes the data keys, the owner and the owner's token.
-func (s *setup) firstStart(ctx context.Context, db *store.DB, installation string, kek *keyring.KEK) ([]store.EncryptionKey, error) {
+func (s *setup) firstStart(ctx context.Context, db *store.DB, installation string, kek *keyring.KEK) error {
 	id, err := uuid.NewV7()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	err = db.Update(ctx, authn.Bootstrap, func(tx store.Tx) error {
-		for _, purpose := range []store.KeyPurpose{store.ForSealing, store.ForFingerprinting} {
+		for _, purpose := range store.KeyPurposes() {
 			if _, err := tx.EncryptionKeys.Insert(ctx, kek.Generate(installation, purpose)); err != nil {
 				return err
 			}
 		}
-		owner, err := tx.Users.Insert(ctx, store.User{ID: id.String(), Name: ownerName, Role: rbac.Owner})
+		owner, err := tx.Users.Insert(ctx, store.User{ID: id.String(), Name: ownerName, Roles: store.SetOf(string(rbac.Owner))})
 		if err != nil {
 			return err
 		}
@@ -132,9 +139,27 @@ func (s *setup) firstStart(ctx context.Context, db *store.DB, installation strin
 		return writeSecret(filepath.Join(s.dir, datadir.OwnerToken), []byte(token.Reveal()+"\n"))
 	})
 	if err != nil {
-		return nil, fmt.Errorf("first start: %w", err)
+		return fmt.Errorf("first start: %w", err)
 	}
-	return listKeys(ctx, db)
+	return nil
+}
+
+// addMissingKeys makes a data key for each purpose that an older version did not
+// know.
+func (s *setup) addMissingKeys(ctx context.Context, db *store.DB, installation string, kek *keyring.KEK, have []store.EncryptionKey) error {
+	var missing []store.KeyPurpose
+	for _, purpose := range store.KeyPurposes() {
+		if !slices.ContainsFunc(have, func(k store.EncryptionKey) bool { return k.Purpose == purpose && k.ActiveDigest != "" }) {
+			missing = append(missing, purpose)
+		}
+	}
+	if !slices.Equal(missing, []store.KeyPurpose{store.ForSigning}) { // the others were there from the beginning: one that is gone is a loss
+		return nil
+	}
+	return db.Update(ctx, authn.Bootstrap, func(tx store.Tx) error {
+		_, err := tx.EncryptionKeys.Insert(ctx, kek.Generate(installation, store.ForSigning))
+		return err
+	})
 }
 
 func readKEK(file string) (*keyring.KEK, error) {

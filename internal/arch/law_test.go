@@ -31,6 +31,7 @@ var law = map[string]rule{
 	"internal/lastuse":  {own: []string{"internal/rbac", "internal/store"}},
 	"internal/keyring":  {own: []string{"internal/secret", "internal/store", "internal/store/dbcrypt"}},
 	"internal/rbac":     {},
+	"internal/auditlog": {own: []string{"internal/rbac", "internal/secret", "internal/store"}, modules: []string{xmod}},
 	"internal/settings": {},
 
 	// The store. The layers do not know each other, nor the database.
@@ -38,7 +39,7 @@ var law = map[string]rule{
 	"internal/store/dbauthz":  {own: layer},
 	"internal/store/dbaudit":  {own: layer},
 	"internal/store/dbcrypt":  {own: layer},
-	"internal/store/sqlstore": {own: []string{"internal/rbac", "internal/secret", "internal/store", sqlcgen}, modules: []string{pgx, goose, sqlite, uuid}},
+	"internal/store/sqlstore": {own: []string{"internal/auditlog", "internal/rbac", "internal/secret", "internal/store", sqlcgen}, modules: []string{pgx, goose, sqlite, uuid}},
 	sqlcgen:                   {},
 	"internal/store/dbgen":    {own: []string{"internal/rbac", "internal/secret", "internal/store", "internal/token"}, modules: []string{uuid}, forTests: true},
 	"internal/store/storetest": {
@@ -92,6 +93,7 @@ const (
 	sqlite = "modernc.org/sqlite/..."
 	term   = "golang.org/x/term"
 	uuid   = "github.com/google/uuid"
+	xmod   = "golang.org/x/mod/..."
 	yaml   = "go.yaml.in/yaml/v3"
 )
 

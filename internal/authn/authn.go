@@ -29,14 +29,23 @@ var (
 	Bootstrap = system("bootstrap", rbac.SystemBootstrap)
 	// Compiler compiles the gateway's snapshot.
 	Compiler = system("snapshot compiler", rbac.SystemCompiler)
-	// Recorder notes the last use of keys and tokens.
+	// Recorder writes down what is no change: the last use of keys and tokens,
+	// refusals, failed logins, the use of secrets.
 	Recorder = system("recorder", rbac.SystemRecorder)
+	// Seeder adds the providers that the environment names.
+	Seeder = system("seeder", rbac.SystemSeeder)
+	// Rotator seals secrets again under another data key.
+	Rotator = system("rotator", rbac.SystemRotator)
+	// Verifier signs checkpoints of the audit log, and verifies it.
+	Verifier = system("audit verifier", rbac.SystemVerifier)
+	// Archivist removes audit entries that are past their retention.
+	Archivist = system("audit archivist", rbac.SystemArchivist)
 
 	authenticator = system("authenticator", rbac.SystemAuthenticator)
 )
 
 func system(name string, role rbac.Role) store.Actor {
-	return store.Actor{Kind: store.ActorSystem, ID: name, Name: name, Role: role}
+	return store.Actor{Kind: store.ActorSystem, ID: name, Name: name, Power: role.Grants()}
 }
 
 // An Authenticator turns tokens into actors.
@@ -59,8 +68,9 @@ func (a *Authenticator) Authenticate(ctx context.Context, presented string, orig
 	}
 	var key store.APIKey
 	var user store.User
+	var roles []store.Role
 	err := a.db.View(ctx, authenticator, func(tx store.Tx) (err error) {
-		key, user, err = tx.Credentials.ByTokenHash(ctx, token.Sum(presented))
+		key, user, roles, err = tx.Credentials.ByTokenHash(ctx, token.Sum(presented))
 		return err
 	})
 	switch {
@@ -74,8 +84,8 @@ func (a *Authenticator) Authenticate(ctx context.Context, presented string, orig
 		return store.Actor{}, ErrDisabled
 	}
 	return store.Actor{
-		Kind: store.ActorUser, ID: user.ID, Name: user.Name, Role: user.Role,
-		TokenID: key.ID, TokenName: key.Name, Scopes: key.Scopes, Limited: key.Limited(), ExpiresAt: key.ExpiresAt,
+		Kind: store.ActorUser, ID: user.ID, Name: user.Name, Power: key.Power(user, roles),
+		TokenID: key.ID, TokenName: key.Name, Scopes: key.Scopes, ExpiresAt: key.ExpiresAt,
 		Origin: origin,
 	}, nil
 }

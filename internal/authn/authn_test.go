@@ -26,7 +26,7 @@ func at(t time.Time) func() time.Time { return func() time.Time { return t } }
 func TestActorIsTheUserAsTheTokenHasThem(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
-		user := dbgen.User(t, s.DB, store.User{Name: "ada", Role: rbac.Owner})
+		user := dbgen.User(t, s.DB, store.User{Name: "ada", Roles: store.SetOf(string(rbac.Owner))})
 		key, tok := dbgen.APIKey(t, s.DB, user, store.APIKey{
 			Name: "ci", Scopes: store.SetOf("gateway:use"), Models: store.SetOf("m*"), ExpiresAt: noon,
 		})
@@ -36,10 +36,10 @@ func TestActorIsTheUserAsTheTokenHasThem(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := store.Actor{
-			Kind: store.ActorUser, ID: user.ID, Name: "ada", Role: rbac.Owner, TokenID: key.ID, TokenName: "ci",
-			Scopes: store.SetOf("gateway:use"), Limited: true, ExpiresAt: noon, Origin: origin,
+			Kind: store.ActorUser, ID: user.ID, Name: "ada", TokenID: key.ID, TokenName: "ci",
+			Power: rbac.Grants{}.With(rbac.Permission{Resource: rbac.Gateway, Action: rbac.Use}, rbac.All), Scopes: store.SetOf("gateway:use"), ExpiresAt: noon, Origin: origin,
 		}
-		if diff := cmp.Diff(want, got, cmpopts.EquateComparable(store.Set{})); diff != "" {
+		if diff := cmp.Diff(want, got, cmpopts.EquateComparable(store.Set{}, rbac.Grants{})); diff != "" {
 			t.Errorf("actor (-want +got):\n%s", diff)
 		}
 	})
@@ -130,7 +130,7 @@ func mint(t *testing.T, s *storetest.Store, who store.Actor, n authn.NewToken) (
 func TestMintedTokenLetsIn(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
-		user := dbgen.User(t, s.DB, store.User{Name: "ada", Role: rbac.Owner})
+		user := dbgen.User(t, s.DB, store.User{Name: "ada", Roles: store.SetOf(string(rbac.Owner))})
 		n := authn.NewToken{
 			Name: "ci", Scopes: []string{"gateway:use"}, Providers: []string{"p"}, Models: []string{"m", "n*"}, ExpiresAt: noon.Add(time.Hour),
 		}
@@ -155,7 +155,7 @@ func TestMintedTokenLetsIn(t *testing.T) {
 func TestMintSaysAllThatIsWrongAtOnce(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
-		user := dbgen.User(t, s.DB, store.User{Role: rbac.Owner})
+		user := dbgen.User(t, s.DB, store.User{Roles: store.SetOf(string(rbac.Owner))})
 		const canary = "canary-0123456789"
 		_, tok, err := mint(t, s, dbgen.Actor(user, rbac.ScopeAll), authn.NewToken{
 			Name: "gate_" + canary + "\n", Scopes: []string{"all", canary, "x\ny"}, Providers: []string{"ok", canary + " "}, Models: []string{"*" + canary},
@@ -185,11 +185,11 @@ func TestMintSaysAllThatIsWrongAtOnce(t *testing.T) {
 
 func TestPartsOfTheSystem(t *testing.T) {
 	t.Parallel()
-	seen := map[rbac.Role]bool{}
-	for _, who := range []store.Actor{authn.Bootstrap, authn.Compiler, authn.Recorder} {
-		if who.Kind != store.ActorSystem || who.Role.ForPeople() || who.Name == "" || who.ID != who.Name || seen[who.Role] || !who.Scopes.IsEmpty() {
+	seen := map[rbac.Grants]bool{}
+	for _, who := range []store.Actor{authn.Bootstrap, authn.Compiler, authn.Recorder, authn.Seeder, authn.Rotator, authn.Verifier, authn.Archivist} {
+		if who.Kind != store.ActorSystem || who.Name == "" || who.ID != who.Name || seen[who.Power] || !who.Scopes.IsEmpty() || who.Power == (rbac.Grants{}) {
 			t.Errorf("actor %+v", who)
 		}
-		seen[who.Role] = true
+		seen[who.Power] = true
 	}
 }

@@ -338,7 +338,7 @@ func TestRulesAreNoWayAroundTheStore(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
 		create(t, s, catalog.NewProvider{Name: "p", APIKeys: []secret.Text{secret.New("key-1")}})
-		member := dbgen.Actor(store.User{ID: dbgen.ID(), Role: rbac.Member}, rbac.ScopeAll)
+		member := dbgen.Actor(store.User{ID: dbgen.ID(), Roles: store.SetOf(string(rbac.Member))}, rbac.ScopeAll)
 		for _, who := range []store.Actor{{}, member, authn.Compiler} {
 			err := s.Update(t.Context(), who, func(tx store.Tx) error {
 				return catalog.Delete(t.Context(), tx, "p", catalog.AnyRevision)

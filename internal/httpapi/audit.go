@@ -36,7 +36,7 @@ func (a *api) listAudit(ctx context.Context, who store.Actor, in *PageInput) (*l
 	}
 	var entries []store.AuditEntry
 	err = a.DB.View(ctx, who, func(tx store.Tx) (err error) {
-		entries, err = tx.Audit.List(ctx, before, in.Limit+1)
+		entries, err = tx.Audit.List(ctx, store.AuditQuery{Before: before, Limit: in.Limit + 1})
 		return err
 	})
 	if err != nil {

@@ -101,9 +101,9 @@ func TestEveryChangeLeavesItsEntries(t *testing.T) {
 			token = decode[client.CreatedToken](t, a)
 			ids[token.ID] = "T"
 		},
-			`create api_key T ci {"name":{"new":"ci"},"owner_id":{"new":"ADA"},"scopes":{"new":"gateway:use, gateway:passthrough"},"models":{"new":"gpt-*"},"expires_at":{"new":"2031-01-01T00:00:00Z"}}`)
+			`create api_key T ci {"name":{"new":"ci"},"owner_id":{"new":"ADA"},"scopes":{"new":"gateway:use, gateway:passthrough"},"ceiling":{"new":"all"},"models":{"new":"gpt-*"},"expires_at":{"new":"2031-01-01T00:00:00Z"}}`)
 		expect("DELETE", tokens+"/"+token.ID, "", nil,
-			`delete api_key T ci {"name":{"old":"ci"},"owner_id":{"old":"ADA"},"scopes":{"old":"gateway:use, gateway:passthrough"},"models":{"old":"gpt-*"},"expires_at":{"old":"2031-01-01T00:00:00Z"}}`)
+			`delete api_key T ci {"name":{"old":"ci"},"owner_id":{"old":"ADA"},"scopes":{"old":"gateway:use, gateway:passthrough"},"ceiling":{"old":"all"},"models":{"old":"gpt-*"},"expires_at":{"old":"2031-01-01T00:00:00Z"}}`)
 		refusal(t, s.as(secret.New(token.Secret)).call(t, "GET", providers, ""), http.StatusUnauthorized)
 	})
 }
@@ -112,7 +112,7 @@ func TestAuditEntriesAreNumberedWithoutGaps(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, s *server) {
 		fixture(t, s)
-		member := s.with(t, dbgen.User(t, s.DB, store.User{Role: rbac.Member}), store.APIKey{Scopes: store.SetOf("all")})
+		member := s.with(t, dbgen.User(t, s.DB, store.User{Roles: store.SetOf(string(rbac.Member))}), store.APIKey{Scopes: store.SetOf("all")})
 		refusal(t, member.call(t, "DELETE", providers+"/main", ""), http.StatusForbidden)
 		refusal(t, s.call(t, "POST", providers, `{"type":"openai","name":"main","base_url":"`+vendor+`"}`), http.StatusConflict)
 		s.provider(t, "last")

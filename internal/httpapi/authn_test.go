@@ -16,7 +16,7 @@ import (
 func TestTokensThatAreRefused(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, s *server) {
-		disabled := dbgen.User(t, s.DB, store.User{Role: rbac.Owner})
+		disabled := dbgen.User(t, s.DB, store.User{Roles: store.SetOf(string(rbac.Owner))})
 		theirs := s.with(t, disabled, store.APIKey{Scopes: store.SetOf("all")})
 		theirs.want(t, http.StatusOK, "GET", providers, "")
 		disable(t, s, disabled)

@@ -76,7 +76,7 @@ func start(t *testing.T, cfg sqlstore.Config) *server {
 	c.set(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
 	cfg.Now = c.now
 	s := &server{Store: storetest.Open(t, cfg), shared: &shared{clock: c, log: newWatched()}}
-	s.owner = dbgen.User(t, s.DB, store.User{Name: "ada", Role: rbac.Owner})
+	s.owner = dbgen.User(t, s.DB, store.User{Name: "ada", Roles: store.SetOf(string(rbac.Owner))})
 	_, s.token = dbgen.APIKey(t, s.DB, s.owner, store.APIKey{Name: "owner-token", Scopes: store.SetOf("all")})
 	s.log.guard(s.token.Reveal())
 

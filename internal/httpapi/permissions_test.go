@@ -107,7 +107,7 @@ func TestEditThatLeavesKeysAloneNeedsNoPermissionToChangeThem(t *testing.T) {
 func TestMemberHasTheirOwnTokensOnly(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, s *server) {
-		user := dbgen.User(t, s.DB, store.User{Name: "bob", Role: rbac.Member})
+		user := dbgen.User(t, s.DB, store.User{Name: "bob", Roles: store.SetOf(string(rbac.Member))})
 		member := s.with(t, user, store.APIKey{Name: "mine", Scopes: store.SetOf("all")})
 		others, _ := dbgen.APIKey(t, s.DB, s.owner, store.APIKey{})
 		for _, r := range routesOf(t, s, 1) {

@@ -64,7 +64,7 @@ func TestTokenFromCreationToRevocation(t *testing.T) {
 func TestNobodyMintsATokenStrongerThanTheirs(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, s *server) {
-		member := dbgen.User(t, s.DB, store.User{Role: rbac.Member})
+		member := dbgen.User(t, s.DB, store.User{Roles: store.SetOf(string(rbac.Member))})
 		for _, c := range []struct {
 			who  store.User
 			have string

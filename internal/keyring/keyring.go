@@ -86,6 +86,7 @@ func mac(key []byte, label string) []byte {
 // [dbcrypt.Keys].
 type Ring struct {
 	primary, fingerprinting dbcrypt.DataKey
+	signing                 dbcrypt.DataKey
 	byDigest                map[string]dbcrypt.DataKey
 }
 
@@ -136,10 +137,12 @@ func (k *KEK) Unwrap(installation string, wrapped []store.EncryptionKey) (*Ring,
 			r.byDigest[key.Digest] = key
 		case store.ForFingerprinting:
 			r.fingerprinting = key
+		case store.ForSigning:
+			r.signing = key
 		}
 	}
-	if r.primary.Secret.IsZero() || r.fingerprinting.Secret.IsZero() {
-		return nil, errors.New("the database has no active data key: restore dbcrypt_keys from a backup")
+	if r.primary.Secret.IsZero() || r.fingerprinting.Secret.IsZero() || r.signing.Secret.IsZero() {
+		return nil, errors.New("the database has no active data key of each purpose: restore dbcrypt_keys from a backup")
 	}
 	return r, nil
 }
@@ -171,3 +174,7 @@ func (r *Ring) ByDigest(digest string) (dbcrypt.DataKey, bool) {
 
 // Fingerprinting implements [dbcrypt.Keys].
 func (r *Ring) Fingerprinting() dbcrypt.DataKey { return r.fingerprinting }
+
+// Signing returns the key whose secret is the seed of the Ed25519 key that signs
+// checkpoints of the audit log.
+func (r *Ring) Signing() dbcrypt.DataKey { return r.signing }

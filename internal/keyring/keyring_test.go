@@ -25,8 +25,9 @@ func newKEK(t *testing.T) (*keyring.KEK, []byte) {
 // generate returns a data key of each purpose.
 func generate(k *keyring.KEK, installation string) []store.EncryptionKey {
 	seal, fingerprint := k.Generate(installation, store.ForSealing), k.Generate(installation, store.ForFingerprinting)
-	seal.Number, fingerprint.Number = 1, 2
-	return []store.EncryptionKey{seal, fingerprint}
+	sign := k.Generate(installation, store.ForSigning)
+	seal.Number, fingerprint.Number, sign.Number = 1, 2, 3
+	return []store.EncryptionKey{seal, fingerprint, sign}
 }
 
 func TestKeysOpenWithTheKEKThatWasKept(t *testing.T) {

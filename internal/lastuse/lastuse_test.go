@@ -26,7 +26,7 @@ type rows struct {
 func seed(t *testing.T, s *storetest.Store) rows {
 	t.Helper()
 	p := dbgen.Provider(t, s.DB, store.Provider{})
-	owner := dbgen.User(t, s.DB, store.User{Role: rbac.Owner})
+	owner := dbgen.User(t, s.DB, store.User{Roles: store.SetOf(string(rbac.Owner))})
 	tok, _ := dbgen.APIKey(t, s.DB, owner, store.APIKey{})
 	return rows{s, dbgen.ProviderKey(t, s.DB, store.ProviderKey{ProviderID: p.ID}).ID, tok.ID}
 }

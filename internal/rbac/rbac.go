@@ -5,7 +5,8 @@
 //
 // A permission is a resource and an action. A role grants permissions, each on
 // every record of its kind or on one's own only. A scope narrows a token to a
-// part of what its owner's role grants; it never adds anything.
+// part of what its owner's roles grant; it never adds anything. What somebody
+// may do in the end is [Grants]: those of their roles together, narrowed.
 package rbac
 
 import (
@@ -25,8 +26,12 @@ const (
 	Gateway       Resource = "gateway"
 	AuditLog      Resource = "audit_log"
 	User          Resource = "user"
+	CustomRole    Resource = "role"
 	APIKey        Resource = "api_key"
+	Interception  Resource = "interception"
 	EncryptionKey Resource = "encryption_key"
+	Setting       Resource = "setting"
+	Metrics       Resource = "metrics"
 )
 
 // An Action is what is done to a resource.
@@ -39,6 +44,7 @@ const (
 	Update Action = "update"
 	Delete Action = "delete"
 	Use    Action = "use"
+	Rotate Action = "rotate"
 	// Passthrough is to call a path of a provider outside inference: files,
 	// batches, the organization.
 	Passthrough Action = "passthrough"
@@ -61,34 +67,62 @@ var crud = []Action{Create, Read, Update, Delete}
 // vocabulary lists the actions that make sense for each resource. Anything
 // else is refused, whoever asks.
 var vocabulary = map[Resource][]Action{
-	AIProvider:    append(slices.Clone(crud), Open),
-	AIProviderKey: append(slices.Clone(crud), Use, Open),
+	AIProvider:    append(slices.Clone(crud), Rotate, Open),
+	AIProviderKey: append(slices.Clone(crud), Rotate, Use, Open),
 	Gateway:       {Use, Passthrough},
-	AuditLog:      {Read},
+	AuditLog:      {Read, Create, Delete},
 	User:          crud,
+	CustomRole:    crud,
 	APIKey:        append(slices.Clone(crud), Use),
-	EncryptionKey: crud,
+	Interception:  {Read},
+	EncryptionKey: append(slices.Clone(crud), Rotate),
+	Setting:       {Read, Update},
+	Metrics:       {Read},
 }
 
-// Permissions returns every permission there is, in order of its name.
-func Permissions() []Permission {
-	var all []Permission
+// system are the permissions that no person can have: reading secrets in the
+// clear, sealing them again, noting that keys and tokens were used, and writing
+// or thinning out the audit log.
+var system = []Permission{
+	{AIProvider, Open}, {AIProvider, Rotate}, {AIProviderKey, Open}, {AIProviderKey, Use}, {APIKey, Use},
+	{AuditLog, Create}, {AuditLog, Delete},
+}
+
+// permissions are all there are, in order of their names, and number gives the
+// place of each.
+var permissions, number = enumerate()
+
+func enumerate() (all []Permission, at map[Permission]int) {
 	for r, actions := range vocabulary {
 		for _, a := range actions {
 			all = append(all, Permission{r, a})
 		}
 	}
 	slices.SortFunc(all, func(a, b Permission) int { return strings.Compare(a.String(), b.String()) })
-	return all
+	at = make(map[Permission]int, len(all))
+	for i, p := range all {
+		at[p] = i
+	}
+	return all, at
 }
+
+// Permissions returns every permission there is, in order of its name.
+func Permissions() []Permission { return slices.Clone(permissions) }
+
+// ForPeople reports whether a person can have p.
+func (p Permission) ForPeople() bool { return !slices.Contains(system, p) }
 
 // A Role is a named set of permissions. The zero Role grants nothing.
 type Role string
 
-// The roles of people.
+// The roles of people that are built in. Others are kept as records.
 const (
 	// Owner may do everything that a person may.
 	Owner Role = "owner"
+	// Auditor reads the audit log, the records of requests and the metrics.
+	Auditor Role = "auditor"
+	// UserAdmin manages users and their tokens.
+	UserAdmin Role = "user-admin"
 	// Member may use the gateway and manage their own tokens.
 	Member Role = "member"
 )
@@ -100,11 +134,21 @@ const (
 	SystemBootstrap Role = "system:bootstrap"
 	// SystemAuthenticator finds out who presents a token.
 	SystemAuthenticator Role = "system:authenticator"
-	// SystemCompiler compiles the gateway's snapshot. It is the one actor that
-	// reads secrets in the clear.
+	// SystemCompiler compiles the gateway's snapshot. It reads secrets in the
+	// clear.
 	SystemCompiler Role = "system:compiler"
-	// SystemRecorder notes when keys and tokens were last used.
+	// SystemRecorder writes down what is no change: the last use of keys and
+	// tokens, refusals, failed logins and the use of secrets.
 	SystemRecorder Role = "system:recorder"
+	// SystemSeeder adds the providers that the environment names.
+	SystemSeeder Role = "system:seeder"
+	// SystemRotator seals secrets again under another data key.
+	SystemRotator Role = "system:rotator"
+	// SystemVerifier reads the audit log, to sign its checkpoints and to verify
+	// it.
+	SystemVerifier Role = "system:verifier"
+	// SystemArchivist removes audit entries that are past their retention.
+	SystemArchivist Role = "system:archivist"
 )
 
 // A Reach says on which records of a kind a permission holds.
@@ -119,61 +163,79 @@ const (
 
 func (r Reach) String() string { return [...]string{"none", "own", "all"}[r] }
 
-var roles = map[Role]map[Permission]Reach{
+var roles = map[Role]Grants{
 	Owner: ownerGrants(),
-	Member: {
-		{Gateway, Use}:         All,
-		{Gateway, Passthrough}: All,
-		{APIKey, Create}:       Own,
-		{APIKey, Read}:         Own,
-		{APIKey, Delete}:       Own,
-	},
-	SystemBootstrap: {
-		{User, Create}:          All,
-		{User, Read}:            All,
-		{APIKey, Create}:        All,
-		{EncryptionKey, Create}: All,
-		{EncryptionKey, Read}:   All,
-	},
-	SystemAuthenticator: {
-		{APIKey, Read}: All,
-		{User, Read}:   All,
-	},
-	SystemCompiler: {
-		{AIProvider, Read}:    All,
-		{AIProvider, Open}:    All,
-		{AIProviderKey, Read}: All,
-		{AIProviderKey, Open}: All,
-		{APIKey, Read}:        All,
-		{User, Read}:          All,
-	},
-	SystemRecorder: {
-		{AIProviderKey, Use}: All,
-		{APIKey, Use}:        All,
-	},
+	Auditor: everywhere(
+		Permission{AuditLog, Read}, Permission{Interception, Read}, Permission{Metrics, Read}),
+	UserAdmin: memberGrants().Or(everywhere(
+		Permission{User, Create}, Permission{User, Read}, Permission{User, Update}, Permission{User, Delete}, Permission{CustomRole, Read},
+		Permission{APIKey, Create}, Permission{APIKey, Read}, Permission{APIKey, Update}, Permission{APIKey, Delete})),
+	Member: memberGrants(),
+	SystemBootstrap: everywhere(
+		Permission{User, Create}, Permission{User, Read}, Permission{APIKey, Create},
+		Permission{EncryptionKey, Create}, Permission{EncryptionKey, Read}),
+	SystemAuthenticator: everywhere(
+		Permission{APIKey, Read}, Permission{User, Read}, Permission{CustomRole, Read}),
+	SystemCompiler: everywhere(
+		Permission{AIProvider, Read}, Permission{AIProvider, Open}, Permission{AIProviderKey, Read}, Permission{AIProviderKey, Open},
+		Permission{APIKey, Read}, Permission{User, Read}, Permission{CustomRole, Read}),
+	SystemRecorder: everywhere(
+		Permission{AIProviderKey, Use}, Permission{APIKey, Use}, Permission{AuditLog, Create}),
+	SystemSeeder: everywhere(
+		Permission{AIProvider, Create}, Permission{AIProvider, Read}, Permission{AIProvider, Update},
+		Permission{AIProviderKey, Create}, Permission{AIProviderKey, Read}, Permission{AIProviderKey, Update}, Permission{AIProviderKey, Delete}),
+	SystemRotator: everywhere(
+		Permission{AIProvider, Read}, Permission{AIProvider, Open}, Permission{AIProvider, Rotate},
+		Permission{AIProviderKey, Read}, Permission{AIProviderKey, Open}, Permission{AIProviderKey, Rotate},
+		Permission{EncryptionKey, Create}, Permission{EncryptionKey, Read}, Permission{EncryptionKey, Update}, Permission{EncryptionKey, Rotate}),
+	SystemVerifier:  everywhere(Permission{AuditLog, Read}),
+	SystemArchivist: everywhere(Permission{AuditLog, Read}, Permission{AuditLog, Delete}),
 }
 
-// ownerGrants is everything but what belongs to the system alone: opening
-// secrets, and noting their use.
-func ownerGrants() map[Permission]Reach {
-	g := map[Permission]Reach{}
-	for _, p := range Permissions() {
-		if p.Action == Open || p.Action == Use && p.Resource != Gateway {
-			continue
+// ownerGrants is everything but what belongs to the system alone.
+func ownerGrants() (g Grants) {
+	for _, p := range permissions {
+		if p.ForPeople() {
+			g = g.With(p, All)
 		}
-		g[p] = All
 	}
 	return g
 }
 
-// Reach says how far r grants p. An unknown role, and a permission outside the
-// vocabulary, reach nothing.
-func (r Role) Reach(p Permission) Reach { return roles[r][p] }
+func memberGrants() Grants {
+	g := everywhere(Permission{Gateway, Use}, Permission{Gateway, Passthrough})
+	for _, p := range []Permission{{APIKey, Create}, {APIKey, Read}, {APIKey, Delete}, {Interception, Read}} {
+		g = g.With(p, Own)
+	}
+	return g
+}
 
-// ForPeople reports whether r is a role that a person can have.
-func (r Role) ForPeople() bool { return r == Owner || r == Member }
+func everywhere(ps ...Permission) (g Grants) {
+	for _, p := range ps {
+		g = g.With(p, All)
+	}
+	return g
+}
 
-// Roles returns every role, those of people first.
+// Grants returns what a built-in role grants: nothing, for any other.
+func (r Role) Grants() Grants { return roles[r] }
+
+// Reach says how far r grants p. A role that is not built in, and a permission
+// outside the vocabulary, reach nothing.
+func (r Role) Reach(p Permission) Reach { return roles[r].Reach(p) }
+
+// ForPeople reports whether r is a built-in role that a person can have.
+func (r Role) ForPeople() bool {
+	return r == Owner || r == Auditor || r == UserAdmin || r == Member
+}
+
+// BuiltIn reports whether r is one of [Roles].
+func (r Role) BuiltIn() bool {
+	_, ok := roles[r]
+	return ok
+}
+
+// Roles returns every built-in role, those of people first.
 func Roles() []Role {
 	all := slices.Collect(maps.Keys(roles))
 	slices.SortFunc(all, func(a, b Role) int {
@@ -199,8 +261,8 @@ const ScopeAll Scope = "all"
 func Scopes() []Scope {
 	out := []Scope{ScopeAll}
 	seen := map[Resource]bool{}
-	for _, p := range Permissions() {
-		if Owner.Reach(p) == None {
+	for _, p := range permissions {
+		if !p.ForPeople() {
 			continue
 		}
 		if !seen[p.Resource] {
@@ -242,7 +304,7 @@ func (s Scope) Includes(t Scope) bool {
 	if t == ScopeAll {
 		return s == ScopeAll
 	}
-	for _, p := range Permissions() {
+	for _, p := range permissions {
 		if t.Covers(p) && !s.Covers(p) {
 			return false
 		}

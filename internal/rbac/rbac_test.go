@@ -48,7 +48,7 @@ func TestPolicy(t *testing.T) {
 
 func TestOwnerHasAllThatAPersonMayHave(t *testing.T) {
 	t.Parallel()
-	system := []string{"ai_provider:open", "ai_provider_key:open", "ai_provider_key:use", "api_key:use"}
+	system := []string{"ai_provider:open", "ai_provider_key:open", "ai_provider_key:use", "api_key:use", "ai_provider:rotate", "audit_log:create", "audit_log:delete"}
 	for _, p := range rbac.Permissions() {
 		want := rbac.All
 		if slices.Contains(system, p.String()) {
@@ -71,11 +71,11 @@ func TestOnlyOwnersTouchProviders(t *testing.T) {
 	}
 }
 
-func TestOnlyTheCompilerOpensSecrets(t *testing.T) {
+func TestOnlyCompilerAndRotatorOpenSecrets(t *testing.T) {
 	t.Parallel()
 	for _, role := range rbac.Roles() {
 		for _, p := range rbac.Permissions() {
-			if p.Action == rbac.Open && role != rbac.SystemCompiler && role.Reach(p) != rbac.None {
+			if p.Action == rbac.Open && role != rbac.SystemCompiler && role != rbac.SystemRotator && role.Reach(p) != rbac.None {
 				t.Errorf("%s has %s", role, p)
 			}
 		}
@@ -100,7 +100,7 @@ func TestWhatIsUnknownReachesNothing(t *testing.T) {
 		}
 	}
 	for _, role := range rbac.Roles() {
-		for _, p := range []rbac.Permission{{}, {rbac.AIProvider, ""}, {"", rbac.Read}, {rbac.Gateway, rbac.Delete}, {"setting", rbac.Read}, {rbac.AIProvider, "*"}} {
+		for _, p := range []rbac.Permission{{}, {rbac.AIProvider, ""}, {"", rbac.Read}, {rbac.Gateway, rbac.Delete}, {"secret", rbac.Read}, {rbac.AIProvider, "*"}} {
 			if role.Reach(p) != rbac.None {
 				t.Errorf("%s has %q", role, p)
 			}
@@ -135,7 +135,7 @@ func TestScopesThatAreNone(t *testing.T) {
 	const canary = "sk-canary-0123456789"
 	for _, s := range []string{
 		"", " ", "*", "*:*", "All", "ALL", "all ", " all", "all\n", "ai_provider", "ai_provider:", ":read", "ai_provider:open", "ai_provider_key:use",
-		"api_key:use", "AI_PROVIDER:read", "ai_provider:Read", "ai_provider: read", "ai_provider:read,all", "setting:read", "gateway:delete", canary,
+		"api_key:use", "AI_PROVIDER:read", "ai_provider:Read", "ai_provider: read", "ai_provider:read,all", "secret:read", "gateway:delete", canary,
 	} {
 		got, err := rbac.ParseScope(s)
 		if err == nil || got != "" {
@@ -207,7 +207,7 @@ func TestNoScopeReachesWhatIsTheSystems(t *testing.T) {
 			}
 			for _, p := range rbac.Permissions() {
 				mine := s.Covers(p) && role.Reach(p) != rbac.None
-				if mine && (p.Action == rbac.Open || p.Action == rbac.Use && p.Resource != rbac.Gateway) {
+				if mine && !p.ForPeople() {
 					t.Errorf("%s with scope %s may %s", role, s, p)
 				}
 			}

@@ -35,21 +35,9 @@ func (c compiler) whole(generation int64) (*Snapshot, error) {
 		}
 		providers = append(providers, p)
 	}
-	users, err := c.tx.Users.List(c.ctx, store.Query{})
+	tokens, err := c.tokens()
 	if err != nil {
 		return nil, err
-	}
-	owners := make(map[string]store.User, len(users))
-	for _, u := range users {
-		owners[u.ID] = u
-	}
-	keys, err := c.tx.APIKeys.List(c.ctx, store.Query{})
-	if err != nil {
-		return nil, err
-	}
-	tokens := make(map[token.Hash]*Token, len(keys))
-	for _, k := range keys {
-		tokens[k.TokenHash] = newToken(k, owners[k.OwnerID])
 	}
 	return NewSnapshot(generation, providers, tokens), nil
 }
@@ -124,6 +112,31 @@ func (c compiler) headers(rec store.Provider) (map[string]string, error) {
 	return parsed.Headers(), nil
 }
 
+// tokens returns every token, by hash.
+func (c compiler) tokens() (map[token.Hash]*Token, error) {
+	roles, err := c.tx.Roles.List(c.ctx, store.Query{})
+	if err != nil {
+		return nil, err
+	}
+	users, err := c.tx.Users.List(c.ctx, store.Query{})
+	if err != nil {
+		return nil, err
+	}
+	owners := make(map[string]store.User, len(users))
+	for _, u := range users {
+		owners[u.ID] = u
+	}
+	keys, err := c.tx.APIKeys.List(c.ctx, store.Query{})
+	if err != nil {
+		return nil, err
+	}
+	tokens := make(map[token.Hash]*Token, len(keys))
+	for _, k := range keys {
+		tokens[k.TokenHash] = newToken(k, owners[k.OwnerID], roles)
+	}
+	return tokens, nil
+}
+
 // tokenByID returns nil for a token that is gone.
 func (c compiler) tokenByID(id string) (token.Hash, *Token, error) {
 	k, err := c.tx.APIKeys.Get(c.ctx, id)
@@ -137,14 +150,19 @@ func (c compiler) tokenByID(id string) (token.Hash, *Token, error) {
 	if err != nil {
 		return token.Hash{}, nil, err
 	}
-	return k.TokenHash, newToken(k, owner), nil
+	roles, err := c.tx.Roles.List(c.ctx, store.Query{})
+	if err != nil {
+		return token.Hash{}, nil, err
+	}
+	return k.TokenHash, newToken(k, owner, roles), nil
 }
 
 // newToken works in what the token's owner may do: nothing, if they are
 // disabled or gone.
-func newToken(k store.APIKey, owner store.User) *Token {
+func newToken(k store.APIKey, owner store.User, custom []store.Role) *Token {
+	power := k.Power(owner, custom)
 	may := func(a rbac.Action) bool {
-		return k.Reach(owner, rbac.Permission{Resource: rbac.Gateway, Action: a}) == rbac.All
+		return power.Reach(rbac.Permission{Resource: rbac.Gateway, Action: a}) == rbac.All
 	}
 	return &Token{
 		ID: k.ID, Name: k.Name, Use: may(rbac.Use), Passthrough: may(rbac.Passthrough),

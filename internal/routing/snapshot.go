@@ -106,15 +106,21 @@ func NewSnapshot(generation int64, providers []*Provider, tokens map[token.Hash]
 		p.set(rec.Name, rec)
 		names.set(rec.ID, rec.Name)
 	}
+	t, hashes := tokenShards(tokens)
+	return &Snapshot{
+		Generation: generation, providers: p.done(), providerNames: names.done(),
+		tokens: t.done(), tokenHashes: hashes.done(),
+	}
+}
+
+// tokenShards returns the tokens by hash, and their hashes by id.
+func tokenShards(tokens map[token.Hash]*Token) (*editor[token.Hash, *Token], *editor[string, token.Hash]) {
 	t, hashes := shards[token.Hash, *Token]{}.edit(), shards[string, token.Hash]{}.edit()
 	for h, rec := range tokens {
 		t.set(h, rec)
 		hashes.set(rec.ID, h)
 	}
-	return &Snapshot{
-		Generation: generation, providers: p.done(), providerNames: names.done(),
-		tokens: t.done(), tokenHashes: hashes.done(),
-	}
+	return t, hashes
 }
 
 // Empty reports whether there is no provider.

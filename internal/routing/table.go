@@ -106,22 +106,11 @@ func (t *Table) compile(ctx context.Context, tx store.Tx, base *Snapshot) (*Snap
 		if err != nil {
 			return nil, err
 		}
-		if complete && !touchesUsers(changes) {
+		if complete {
 			return c.apply(base, generation, changes)
 		}
 	}
 	return c.whole(generation)
-}
-
-// touchesUsers reports whether a user changed, on whom any number of tokens
-// may depend.
-func touchesUsers(changes []store.Change) bool {
-	for _, c := range changes {
-		if c.Resource == rbac.User {
-			return true
-		}
-	}
-	return false
 }
 
 // apply returns base with changes made to it.
@@ -133,6 +122,18 @@ func (c compiler) apply(base *Snapshot, generation int64, changes []store.Change
 		id       string
 	}
 	done := map[record]bool{}
+	setToken := func(id string) error {
+		if hash, ok := hashes.get(id); ok {
+			tokens.remove(hash)
+			hashes.remove(id)
+		}
+		hash, tok, err := c.tokenByID(id)
+		if err == nil && tok != nil {
+			tokens.set(hash, tok)
+			hashes.set(tok.ID, hash)
+		}
+		return err
+	}
 	for _, ch := range changes {
 		rec := record{ch.Resource, ch.ID}
 		if done[rec] {
@@ -154,18 +155,25 @@ func (c compiler) apply(base *Snapshot, generation int64, changes []store.Change
 				names.set(p.ID, p.Name)
 			}
 		case rbac.APIKey:
-			if hash, ok := hashes.get(ch.ID); ok {
-				tokens.remove(hash)
-				hashes.remove(ch.ID)
+			if err := setToken(ch.ID); err != nil {
+				return nil, err
 			}
-			hash, tok, err := c.tokenByID(ch.ID)
+		case rbac.User: // whose tokens may do more now, or less
+			keys, err := c.tx.APIKeys.List(c.ctx, store.Query{OwnerID: ch.ID})
 			if err != nil {
 				return nil, err
 			}
-			if tok != nil {
-				tokens.set(hash, tok)
-				hashes.set(tok.ID, hash)
+			for _, k := range keys {
+				if err := setToken(k.ID); err != nil {
+					return nil, err
+				}
 			}
+		case rbac.CustomRole: // which any number of users may have
+			all, err := c.tokens()
+			if err != nil {
+				return nil, err
+			}
+			tokens, hashes = tokenShards(all)
 		default:
 			return nil, errors.New("a change of an unknown resource")
 		}

@@ -254,7 +254,7 @@ func TestFollowSeesWhatAnotherProcessDid(t *testing.T) {
 func TestOwnerDecidesWhatATokenMayDo(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
-		owner := dbgen.User(t, s.DB, store.User{Role: rbac.Member})
+		owner := dbgen.User(t, s.DB, store.User{Roles: store.SetOf(string(rbac.Member))})
 		for scopes, want := range map[string][2]bool{
 			"gateway:use": {true, false}, "gateway:*": {true, true}, "all": {true, true}, "audit_log:read": {false, false}, "gateway:passthrough": {false, true},
 		} {

@@ -13,16 +13,15 @@ type Actor struct {
 	Kind ActorKind
 	ID   string // of the user; the name of a system actor
 	Name string
-	Role rbac.Role
+	// Power is all that the actor may do: what their roles grant, narrowed by
+	// the token they act through.
+	Power rbac.Grants
 
-	// TokenID and TokenName are of the API key that a user acts through.
+	// TokenID and TokenName are of the API key that a user acts through, and
+	// Scopes what it is good for; Power has them worked in. System actors have
+	// none.
 	TokenID, TokenName string
-	// Scopes narrow what the role allows. A user has at least one; system
-	// actors have none.
-	Scopes Set
-	// Limited is whether the API key has allow-lists of providers or models.
-	// Such a key is good for the gateway only.
-	Limited bool
+	Scopes             Set
 	// ExpiresAt is when the API key expires; zero is never.
 	ExpiresAt time.Time
 
@@ -45,46 +44,66 @@ type Origin struct {
 	UserAgent string
 }
 
-// Reach says how far the actor's role and scopes together grant p.
+// Reach says how far the actor may do p.
 func (a Actor) Reach(p rbac.Permission) rbac.Reach {
-	switch a.Kind {
-	case ActorSystem:
-		if a.Role.ForPeople() {
-			return rbac.None
-		}
-		return a.Role.Reach(p)
-	case ActorUser:
-		return reach(a.Role, a.Scopes, a.Limited, p)
-	}
-	return rbac.None
-}
-
-// Covers reports whether the actor's scopes, whatever its role, include p.
-func (a Actor) Covers(p rbac.Permission) bool { return covers(a.Scopes, p) }
-
-// Reach says how far k grants p to whoever presents it, given its owner as they
-// are now.
-func (k APIKey) Reach(owner User, p rbac.Permission) rbac.Reach {
-	if owner.ID != k.OwnerID || owner.Disabled {
+	if a.Kind != ActorUser && a.Kind != ActorSystem {
 		return rbac.None
 	}
-	return reach(owner.Role, k.Scopes, k.Limited(), p)
+	return a.Power.Reach(p)
 }
 
-// reach is the power of a person through a token: what the role grants, and
-// the scopes cover, and, with allow-lists, is of the gateway.
-func reach(role rbac.Role, scopes Set, limited bool, p rbac.Permission) rbac.Reach {
-	if !role.ForPeople() || limited && p.Resource != rbac.Gateway || !covers(scopes, p) {
-		return rbac.None
+// Grants returns what the user's roles grant together: nothing while the user
+// is disabled. Of the custom roles, those that are not among custom grant
+// nothing, and nor does a role that no person can have.
+func (u User) Grants(custom []Role) (g rbac.Grants) {
+	if u.Disabled {
+		return g
 	}
-	return role.Reach(p)
-}
-
-func covers(scopes Set, p rbac.Permission) bool {
-	for s := range scopes.All() {
-		if rbac.Scope(s).Covers(p) {
-			return true
+	for name := range u.Roles.All() {
+		if r := rbac.Role(name); r.ForPeople() {
+			g = g.Or(r.Grants())
+			continue
+		}
+		for _, r := range custom {
+			if r.Name == name {
+				g = g.Or(r.Grants())
+			}
 		}
 	}
-	return false
+	return g
+}
+
+// Grants returns what the role grants.
+func (r Role) Grants() rbac.Grants {
+	return rbac.KeptGrants(r.Permissions.Slice()).And(rbac.Owner.Grants())
+}
+
+// CeilingAll is the ceiling of an API key that was made by somebody who could
+// do all that a person can.
+var CeilingAll = SetOf(string(rbac.ScopeAll))
+
+// Power returns what k lets its bearer do, given its owner and the custom roles
+// as they are now: what the owner's roles grant, and the scopes cover, and
+// whoever made the key could do then, and, with an allow-list, is of the
+// gateway.
+func (k APIKey) Power(owner User, custom []Role) rbac.Grants {
+	if owner.ID != k.OwnerID {
+		return rbac.Grants{}
+	}
+	g := owner.Grants(custom).And(k.covers())
+	if k.Ceiling != CeilingAll {
+		g = g.And(rbac.KeptGrants(k.Ceiling.Slice()))
+	}
+	if k.Limited() {
+		g = g.And(rbac.ScopeGrants([]rbac.Scope{rbac.Scope(rbac.Gateway) + ":*"}))
+	}
+	return g
+}
+
+func (k APIKey) covers() rbac.Grants {
+	var scopes []rbac.Scope
+	for s := range k.Scopes.All() {
+		scopes = append(scopes, rbac.Scope(s))
+	}
+	return rbac.ScopeGrants(scopes)
 }

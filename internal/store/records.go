@@ -121,7 +121,7 @@ func (k *ProviderKey) Binding(ctx context.Context, tx Tx) ([]string, error) {
 type User struct {
 	ID        string    `audit:"id,ignore"`
 	Name      string    `audit:"name,track"`
-	Role      rbac.Role `audit:"role,track"`
+	Roles     Set       `audit:"roles,track"` // names, of roles that are built in or custom
 	Disabled  bool      `audit:"disabled,track"`
 	CreatedAt time.Time `audit:"created_at,ignore"`
 	UpdatedAt time.Time `audit:"updated_at,ignore"`
@@ -129,6 +129,21 @@ type User struct {
 
 // Ref implements [Record]. A user owns their own record.
 func (u User) Ref() Ref { return Ref{Resource: rbac.User, ID: u.ID, Owner: u.ID, Target: u.Name} }
+
+// A Role is a row of roles: permissions under a name, beside the roles that are
+// built in.
+type Role struct {
+	ID          string `audit:"id,ignore"`
+	Name        string `audit:"name,track"`
+	Description string `audit:"description,track"`
+	// Permissions are in the form of [rbac.Grants.Strings].
+	Permissions Set       `audit:"permissions,track"`
+	CreatedAt   time.Time `audit:"created_at,ignore"`
+	UpdatedAt   time.Time `audit:"updated_at,ignore"`
+}
+
+// Ref implements [Record].
+func (r Role) Ref() Ref { return Ref{Resource: rbac.CustomRole, ID: r.ID, Target: r.Name} }
 
 // An APIKey is a row of api_keys: a token that a person or tool presents.
 type APIKey struct {
@@ -141,6 +156,10 @@ type APIKey struct {
 	// TokenHash is the SHA-256 of the token, which itself is not kept.
 	TokenHash [32]byte `audit:"token_hash,ignore"`
 	Scopes    Set      `audit:"scopes,track"`
+	// Ceiling is what whoever made the key could do then, in the form of
+	// [rbac.Grants.Strings], or [CeilingAll]; the key never does more. dbauthz
+	// sets it.
+	Ceiling Set `audit:"ceiling,track"`
 	// Providers and Models are allow-lists; empty allows all.
 	Providers  Set       `audit:"providers,track"`
 	Models     Set       `audit:"models,track"`
@@ -181,7 +200,11 @@ type KeyPurpose string
 const (
 	ForSealing        KeyPurpose = "seal"
 	ForFingerprinting KeyPurpose = "fingerprint"
+	ForSigning        KeyPurpose = "sign" // the seed of the Ed25519 key that signs checkpoints of the audit log
 )
+
+// KeyPurposes returns every purpose: an installation has a data key of each.
+func KeyPurposes() []KeyPurpose { return []KeyPurpose{ForSealing, ForFingerprinting, ForSigning} }
 
 // Ref implements [Record].
 func (k EncryptionKey) Ref() Ref {
@@ -190,21 +213,4 @@ func (k EncryptionKey) Ref() Ref {
 		id = k.RevokedDigest
 	}
 	return Ref{Resource: rbac.EncryptionKey, ID: id, Target: id}
-}
-
-// An AuditEntry says who did what to which record.
-type AuditEntry struct {
-	Index int64 // set by the backend; later entries have higher ones
-	At    time.Time
-
-	ActorKind          ActorKind
-	ActorID, ActorName string
-	TokenID, TokenName string
-
-	Action   rbac.Action
-	Resource rbac.Resource
-	ID       string // of the record
-	Target   string
-	Origin   Origin
-	Diff     string // JSON object: column to {"old","new"} or {"secret":true,…}
 }

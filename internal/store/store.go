@@ -113,6 +113,8 @@ type Query struct {
 	Scope Scope
 	// ProviderID selects the keys of one provider; "" is those of all.
 	ProviderID string
+	// OwnerID selects the tokens of one user; "" is those of all.
+	OwnerID string
 	// IncludeDisabled and IncludeDeleted add providers that are left out
 	// otherwise.
 	IncludeDisabled, IncludeDeleted bool
@@ -135,6 +137,7 @@ type Tx struct {
 	Providers      Table[Provider]
 	ProviderKeys   Table[ProviderKey]
 	Users          Table[User]
+	Roles          Table[Role]
 	APIKeys        Table[APIKey]
 	EncryptionKeys Table[EncryptionKey]
 	Audit          AuditLog
@@ -144,20 +147,14 @@ type Tx struct {
 	Credentials    Credentials
 }
 
-// An AuditLog is the append-only record of changes.
-type AuditLog interface {
-	// Append adds an entry. Only dbaudit can reach it.
-	Append(ctx context.Context, e AuditEntry) error
-	// List returns the entries with an index below before (0: all), newest
-	// first.
-	List(ctx context.Context, before int64, limit int) ([]AuditEntry, error)
-}
-
 // Secrets opens what is sealed in a record.
 type Secrets interface {
 	// Open returns the secrets of rec in the clear, by column. It returns
 	// [ErrUnreadable] if one does not open.
 	Open(ctx context.Context, rec Sealed) (map[string]secret.Text, error)
+	// Fingerprint returns the fingerprint of a provider key that is stored with
+	// this value.
+	Fingerprint(ctx context.Context, value secret.Text) (string, error)
 }
 
 // A Sealed record is one that may have secrets in it.
@@ -217,8 +214,9 @@ type Use struct {
 
 // Credentials finds out who presents a token.
 type Credentials interface {
-	// ByTokenHash returns the API key with that SHA-256 and its owner.
-	ByTokenHash(ctx context.Context, hash [32]byte) (APIKey, User, error)
+	// ByTokenHash returns the API key with that SHA-256, its owner, and the
+	// custom roles that the owner has.
+	ByTokenHash(ctx context.Context, hash [32]byte) (APIKey, User, []Role, error)
 }
 
 // A Backend is a database. It knows nothing of actors.
@@ -238,6 +236,7 @@ type DB struct {
 	backend             Backend
 	crypt, audit, authz Layer
 	committed           func(ctx context.Context, generation int64) error
+	denied              func(who Actor, err *DeniedError)
 }
 
 // New stacks the layers on b. All three are required, and their order is
@@ -251,9 +250,22 @@ func New(b Backend, crypt, audit, authz Layer) *DB {
 // before the first Update whose effect matters, and once at most.
 func (db *DB) OnCommit(fn func(ctx context.Context, generation int64) error) { db.committed = fn }
 
+// OnDenied sets what hears of each transaction that ended because who may not.
+// It must not wait for the database, and is set before the first transaction
+// that matters, once at most.
+func (db *DB) OnDenied(fn func(who Actor, err *DeniedError)) { db.denied = fn }
+
 // View runs fn in a read-only transaction on behalf of who.
 func (db *DB) View(ctx context.Context, who Actor, fn func(Tx) error) error {
-	return db.backend.View(ctx, func(tx Tx) error { return fn(db.stack(who, tx)) })
+	err := db.backend.View(ctx, func(tx Tx) error { return fn(db.stack(who, tx)) })
+	db.noteDenied(who, err)
+	return err
+}
+
+func (db *DB) noteDenied(who Actor, err error) {
+	if denied, ok := errors.AsType[*DeniedError](err); ok && db.denied != nil {
+		db.denied(who, denied)
+	}
 }
 
 // A NotInForceError is returned by [DB.Update] for a change that is committed
@@ -271,6 +283,7 @@ func (e *NotInForceError) Unwrap() error { return e.Err }
 func (db *DB) Update(ctx context.Context, who Actor, fn func(Tx) error) error {
 	generation, err := db.backend.Update(ctx, func(tx Tx) error { return fn(db.stack(who, tx)) })
 	if err != nil {
+		db.noteDenied(who, err)
 		return err
 	}
 	if generation == 0 || db.committed == nil {

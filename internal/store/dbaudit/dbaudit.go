@@ -11,21 +11,25 @@ import (
 	"time"
 
 	"github.com/gatehousehq/gatehouse/internal/rbac"
+	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/store"
 )
 
-// Layer returns the [store.Layer] that audits by the given clock.
-func Layer(now func() time.Time) store.Layer {
+// Layer returns the [store.Layer] that audits by the given clock. Each use of a
+// secret is told to note, if it is not nil: reading changes nothing, so its
+// entry is written later, by whoever note belongs to. note must not wait.
+func Layer(now func() time.Time, note func(store.AuditEntry)) store.Layer {
 	return func(who store.Actor, tx store.Tx) store.Tx {
-		l := log{now, who, tx.Audit}
+		l := log{now, note, who, tx.Audit}
 		return store.Tx{
 			Providers:      table[store.Provider]{tx.Providers, l},
 			ProviderKeys:   table[store.ProviderKey]{tx.ProviderKeys, l},
 			Users:          table[store.User]{tx.Users, l},
+			Roles:          table[store.Role]{tx.Roles, l},
 			APIKeys:        table[store.APIKey]{tx.APIKeys, l},
 			EncryptionKeys: table[store.EncryptionKey]{tx.EncryptionKeys, l},
-			Audit:          tx.Audit,
-			Secrets:        tx.Secrets,
+			Audit:          auditLog{tx.Audit, l},
+			Secrets:        secretUse{tx.Secrets, l},
 			Changes:        tx.Changes,
 			LastUse:        tx.LastUse, // a use is no change of configuration; interceptions record it
 			Credentials:    tx.Credentials,
@@ -36,6 +40,7 @@ func Layer(now func() time.Time) store.Layer {
 // A log writes the entries of one actor.
 type log struct {
 	now  func() time.Time
+	note func(store.AuditEntry)
 	who  store.Actor
 	next store.AuditLog
 }
@@ -45,12 +50,16 @@ func (l log) write(ctx context.Context, action rbac.Action, ref store.Ref, befor
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
-	return l.next.Append(ctx, store.AuditEntry{
+	return l.next.Append(ctx, l.entry(action, ref, d))
+}
+
+func (l log) entry(action rbac.Action, ref store.Ref, diff string) store.AuditEntry {
+	return store.AuditEntry{
 		At: l.now(), ActorKind: l.who.Kind, ActorID: l.who.ID, ActorName: l.who.Name,
 		TokenID: l.who.TokenID, TokenName: l.who.TokenName,
 		Action: action, Resource: ref.Resource, ID: ref.ID, Target: ref.Target,
-		Origin: l.who.Origin, Diff: d,
-	})
+		Origin: l.who.Origin, Count: 1, Diff: diff,
+	}
 }
 
 // A table passes reads through and writes down changes. It does not embed the
@@ -90,4 +99,65 @@ func (t table[T]) Delete(ctx context.Context, id string) (T, error) {
 		return rec, err
 	}
 	return rec, t.log.write(ctx, rbac.Delete, rec.Ref(), rec, nil)
+}
+
+// An auditLog is audited itself: what retention removes is written down.
+type auditLog struct {
+	next store.AuditLog
+	log  log
+}
+
+func (l auditLog) Append(ctx context.Context, e store.AuditEntry) error { return l.next.Append(ctx, e) }
+
+func (l auditLog) Observe(ctx context.Context, entries []store.AuditEntry) error {
+	return l.next.Observe(ctx, entries)
+}
+
+func (l auditLog) List(ctx context.Context, q store.AuditQuery) ([]store.AuditEntry, error) {
+	return l.next.List(ctx, q)
+}
+
+func (l auditLog) Rows(ctx context.Context, from int64, limit int) ([]store.AuditRow, error) {
+	return l.next.Rows(ctx, from, limit)
+}
+
+func (l auditLog) Head(ctx context.Context) (store.AuditHead, error) { return l.next.Head(ctx) }
+
+func (l auditLog) Hashes(ctx context.Context, entries []int64) (map[int64][]byte, error) {
+	return l.next.Hashes(ctx, entries)
+}
+
+func (l auditLog) Prune(ctx context.Context, before time.Time, limit int) (removed, first int64, err error) {
+	if removed, first, err = l.next.Prune(ctx, before, limit); err != nil || removed == 0 {
+		return removed, first, err
+	}
+	d := fmt.Sprintf(`{"before":{"new":%d}}`, first)
+	return removed, first, l.log.next.Append(ctx, l.log.entry(rbac.Delete, store.Ref{Resource: rbac.AuditLog}, d))
+}
+
+// A secretUse notes each use of a secret, whether it opened or not.
+type secretUse struct {
+	next store.Secrets
+	log  log
+}
+
+func (s secretUse) Open(ctx context.Context, rec store.Sealed) (map[string]secret.Text, error) {
+	opened, err := s.next.Open(ctx, rec)
+	if s.log.note != nil && (err != nil || !allZero(opened)) {
+		s.log.note(s.log.entry(rbac.Open, rec.Ref(), "{}"))
+	}
+	return opened, err
+}
+
+func (s secretUse) Fingerprint(ctx context.Context, value secret.Text) (string, error) {
+	return s.next.Fingerprint(ctx, value)
+}
+
+func allZero(opened map[string]secret.Text) bool {
+	for _, v := range opened {
+		if !v.IsZero() {
+			return false
+		}
+	}
+	return true
 }

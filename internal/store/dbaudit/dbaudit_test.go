@@ -87,8 +87,8 @@ func writeAProvider(t *testing.T, s *storetest.Store, db *store.DB) (changed boo
 func TestNoEntryNoChange(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
-		s.Exec(t, "INSERT INTO audit_logs SELECT 9223372036854775807, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff FROM audit_logs WHERE entry_index = 1")
-		changed, err := writeAProvider(t, s, s.DB) // the next index does not exist
+		s.Exec(t, "INSERT INTO audit_tree (entry_index, hashes) SELECT size + 1, edge FROM audit_head")
+		changed, err := writeAProvider(t, s, s.DB) // the next index is taken
 		if changed || err == nil {
 			t.Errorf("changed %v, err = %v", changed, err)
 		}

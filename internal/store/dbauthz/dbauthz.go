@@ -9,6 +9,7 @@ package dbauthz
 
 import (
 	"context"
+	"time"
 
 	"github.com/gatehousehq/gatehouse/internal/rbac"
 	"github.com/gatehousehq/gatehouse/internal/secret"
@@ -17,11 +18,12 @@ import (
 
 // Layer is the [store.Layer] that authorises.
 func Layer(who store.Actor, tx store.Tx) store.Tx {
-	g := guard{who}
+	g := guard{who, tx}
 	return store.Tx{
 		Providers:      table[store.Provider]{tx.Providers, g, rbac.AIProvider, nil},
 		ProviderKeys:   table[store.ProviderKey]{tx.ProviderKeys, g, rbac.AIProviderKey, nil},
 		Users:          table[store.User]{tx.Users, g, rbac.User, g.mayAppoint},
+		Roles:          table[store.Role]{tx.Roles, g, rbac.CustomRole, g.mayDefine},
 		APIKeys:        table[store.APIKey]{tx.APIKeys, g, rbac.APIKey, g.mayMint},
 		EncryptionKeys: table[store.EncryptionKey]{tx.EncryptionKeys, g, rbac.EncryptionKey, nil},
 		Audit:          auditLog{tx.Audit, g},
@@ -33,7 +35,10 @@ func Layer(who store.Actor, tx store.Tx) store.Tx {
 }
 
 // A guard decides for one actor.
-type guard struct{ who store.Actor }
+type guard struct {
+	who store.Actor
+	tx  store.Tx // the tables under this layer, for who has which roles
+}
 
 // reach returns how far the actor may do that, or the error if nowhere.
 func (g guard) reach(res rbac.Resource, act rbac.Action) (rbac.Reach, error) {
@@ -65,9 +70,10 @@ type table[T store.Record] struct {
 	next     store.Table[T]
 	guard    guard
 	resource rbac.Resource
-	// mayHold, if not nil, decides whether the actor may bring about a record
-	// that gives somebody power.
-	mayHold func(T) error
+	// may, if not nil, decides about a change that can give somebody power, or
+	// take it. before is nil for a record that is new, and after for one that
+	// goes. It may complete after.
+	may func(ctx context.Context, before, after *T) error
 }
 
 func (t table[T]) Get(ctx context.Context, id string) (T, error) {
@@ -110,7 +116,7 @@ func (t table[T]) Insert(ctx context.Context, rec T) (T, error) {
 	if !t.guard.owns(reach, rec.Ref()) {
 		return zero[T](), &store.DeniedError{Reason: "it would belong to somebody else"}
 	}
-	if err := t.held(rec); err != nil {
+	if err := t.allowed(ctx, nil, &rec); err != nil {
 		return zero[T](), err
 	}
 	return t.next.Insert(ctx, rec)
@@ -125,13 +131,14 @@ func (t table[T]) Update(ctx context.Context, id string, edit func(*T) error) (T
 		if !t.guard.owns(reach, (*rec).Ref()) {
 			return store.ErrNotFound
 		}
+		before := *rec
 		if err := edit(rec); err != nil {
 			return err
 		}
 		if !t.guard.owns(reach, (*rec).Ref()) {
 			return &store.DeniedError{Reason: "it would belong to somebody else"}
 		}
-		return t.held(*rec)
+		return t.allowed(ctx, &before, rec)
 	})
 }
 
@@ -140,17 +147,21 @@ func (t table[T]) Delete(ctx context.Context, id string) (T, error) {
 	if err != nil {
 		return zero[T](), err
 	}
-	if _, err := t.visible(ctx, reach, id); err != nil {
+	rec, err := t.visible(ctx, reach, id)
+	if err != nil {
+		return zero[T](), err
+	}
+	if err := t.allowed(ctx, &rec, nil); err != nil {
 		return zero[T](), err
 	}
 	return t.next.Delete(ctx, id)
 }
 
-func (t table[T]) held(rec T) error {
-	if t.mayHold == nil {
+func (t table[T]) allowed(ctx context.Context, before, after *T) error {
+	if t.may == nil {
 		return nil
 	}
-	return t.mayHold(rec)
+	return t.may(ctx, before, after)
 }
 
 func zero[T any]() (z T) { return z }
@@ -165,11 +176,46 @@ func (auditLog) Append(context.Context, store.AuditEntry) error {
 	return &store.DeniedError{Reason: "entries are written by the store alone"}
 }
 
-func (l auditLog) List(ctx context.Context, before int64, limit int) ([]store.AuditEntry, error) {
+func (l auditLog) Observe(ctx context.Context, entries []store.AuditEntry) error {
+	if err := l.guard.everywhere(rbac.AuditLog, rbac.Create); err != nil {
+		return err
+	}
+	return l.next.Observe(ctx, entries)
+}
+
+func (l auditLog) List(ctx context.Context, q store.AuditQuery) ([]store.AuditEntry, error) {
 	if err := l.guard.everywhere(rbac.AuditLog, rbac.Read); err != nil {
 		return nil, err
 	}
-	return l.next.List(ctx, before, limit)
+	return l.next.List(ctx, q)
+}
+
+func (l auditLog) Rows(ctx context.Context, from int64, limit int) ([]store.AuditRow, error) {
+	if err := l.guard.everywhere(rbac.AuditLog, rbac.Read); err != nil {
+		return nil, err
+	}
+	return l.next.Rows(ctx, from, limit)
+}
+
+func (l auditLog) Head(ctx context.Context) (store.AuditHead, error) {
+	if err := l.guard.everywhere(rbac.AuditLog, rbac.Read); err != nil {
+		return store.AuditHead{}, err
+	}
+	return l.next.Head(ctx)
+}
+
+func (l auditLog) Hashes(ctx context.Context, entries []int64) (map[int64][]byte, error) {
+	if err := l.guard.everywhere(rbac.AuditLog, rbac.Read); err != nil {
+		return nil, err
+	}
+	return l.next.Hashes(ctx, entries)
+}
+
+func (l auditLog) Prune(ctx context.Context, before time.Time, limit int) (removed, first int64, err error) {
+	if err := l.guard.everywhere(rbac.AuditLog, rbac.Delete); err != nil {
+		return 0, 0, err
+	}
+	return l.next.Prune(ctx, before, limit)
 }
 
 type secrets struct {
@@ -182,6 +228,14 @@ func (s secrets) Open(ctx context.Context, rec store.Sealed) (map[string]secret.
 		return nil, err
 	}
 	return s.next.Open(ctx, rec)
+}
+
+// A fingerprint tells whether a key is stored, as adding it would.
+func (s secrets) Fingerprint(ctx context.Context, value secret.Text) (string, error) {
+	if err := s.guard.everywhere(rbac.AIProviderKey, rbac.Create); err != nil {
+		return "", err
+	}
+	return s.next.Fingerprint(ctx, value)
 }
 
 type changes struct {
@@ -200,7 +254,7 @@ func (c changes) Lock(ctx context.Context) error {
 
 // What changed is for whoever may read all that can change.
 func (c changes) allowed() error {
-	for _, r := range []rbac.Resource{rbac.AIProvider, rbac.AIProviderKey, rbac.APIKey, rbac.User} {
+	for _, r := range []rbac.Resource{rbac.AIProvider, rbac.AIProviderKey, rbac.APIKey, rbac.User, rbac.CustomRole} {
 		if err := c.guard.everywhere(r, rbac.Read); err != nil {
 			return err
 		}
@@ -241,10 +295,10 @@ type credentials struct {
 	guard guard
 }
 
-func (c credentials) ByTokenHash(ctx context.Context, hash [32]byte) (store.APIKey, store.User, error) {
-	for _, r := range []rbac.Resource{rbac.APIKey, rbac.User} {
+func (c credentials) ByTokenHash(ctx context.Context, hash [32]byte) (store.APIKey, store.User, []store.Role, error) {
+	for _, r := range []rbac.Resource{rbac.APIKey, rbac.User, rbac.CustomRole} {
 		if err := c.guard.everywhere(r, rbac.Read); err != nil {
-			return store.APIKey{}, store.User{}, err
+			return store.APIKey{}, store.User{}, nil, err
 		}
 	}
 	return c.next.ByTokenHash(ctx, hash)

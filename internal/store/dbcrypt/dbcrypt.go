@@ -49,6 +49,7 @@ func Layer(keys Keys, installation string) store.Layer {
 			Providers:      wrap(c, tx, tx.Providers),
 			ProviderKeys:   wrap(c, tx, tx.ProviderKeys),
 			Users:          wrap(c, tx, tx.Users),
+			Roles:          wrap(c, tx, tx.Roles),
 			APIKeys:        wrap(c, tx, tx.APIKeys),
 			EncryptionKeys: wrap(c, tx, tx.EncryptionKeys),
 			Audit:          tx.Audit,
@@ -207,4 +208,8 @@ func (o opener) Open(ctx context.Context, rec store.Sealed) (map[string]secret.T
 		}
 	}
 	return out, nil
+}
+
+func (o opener) Fingerprint(_ context.Context, value secret.Text) (string, error) {
+	return fingerprint(o.crypt.keys.Fingerprinting(), value.Reveal()), nil
 }

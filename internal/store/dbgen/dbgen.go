@@ -15,7 +15,7 @@ import (
 )
 
 // Owner is an actor who may do all that a person may.
-var Owner = Actor(store.User{ID: "0190a5a0-0000-7000-8000-00000000aaaa", Name: "ada", Role: rbac.Owner}, rbac.ScopeAll)
+var Owner = Actor(store.User{ID: "0190a5a0-0000-7000-8000-00000000aaaa", Name: "ada", Roles: store.SetOf("owner")}, rbac.ScopeAll)
 
 // Actor returns the actor that u is with a token of those scopes.
 func Actor(u store.User, scopes ...rbac.Scope) store.Actor {
@@ -23,9 +23,10 @@ func Actor(u store.User, scopes ...rbac.Scope) store.Actor {
 	for _, s := range scopes {
 		names = append(names, string(s))
 	}
+	k := store.APIKey{ID: ID(), Name: "test token", OwnerID: u.ID, Scopes: store.SetOf(names...), Ceiling: store.CeilingAll}
 	return store.Actor{
-		Kind: store.ActorUser, ID: u.ID, Name: u.Name, Role: u.Role, TokenID: ID(), TokenName: "test token",
-		Scopes: store.SetOf(names...), Origin: store.Origin{RequestID: "request-1", Address: "127.0.0.1", UserAgent: "dbgen"},
+		Kind: store.ActorUser, ID: u.ID, Name: u.Name, Power: k.Power(u, nil), TokenID: k.ID, TokenName: k.Name,
+		Scopes: k.Scopes, Origin: store.Origin{RequestID: "request-1", Address: "127.0.0.1", UserAgent: "dbgen"},
 	}
 }
 
@@ -82,8 +83,8 @@ func User(t testing.TB, db *store.DB, u store.User) store.User {
 	if u.Name == "" {
 		u.Name = "user-" + u.ID[24:]
 	}
-	if u.Role == "" {
-		u.Role = rbac.Member
+	if u.Roles.IsEmpty() {
+		u.Roles = store.SetOf(string(rbac.Member))
 	}
 	return insert(t, db, u, func(tx store.Tx) store.Table[store.User] { return tx.Users })
 }

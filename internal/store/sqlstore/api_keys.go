@@ -2,6 +2,8 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 
 	"github.com/gatehousehq/gatehouse/internal/rbac"
 	"github.com/gatehousehq/gatehouse/internal/store"
@@ -20,8 +22,12 @@ func (t apiKeys) Get(ctx context.Context, id string) (store.APIKey, error) {
 }
 
 func (t apiKeys) List(ctx context.Context, q store.Query) ([]store.APIKey, error) {
+	owner := q.Scope.Owner
+	if q.Scope.All {
+		owner = q.OwnerID
+	}
 	rows, err := t.q.GetAPIKeys(ctx, sqlcgen.GetAPIKeysParams{
-		SeeAll: q.Scope.All, OwnerID: idOr(q.Scope.Owner), AfterID: idOr(q.After), MaxRows: rowLimit(q.Limit),
+		EveryOwner: q.Scope.All && owner == "", OwnerID: idOr(owner), AfterID: idOr(q.After), MaxRows: rowLimit(q.Limit),
 	})
 	return mapRows(rows, func(r sqlcgen.GetAPIKeysRow) store.APIKey { return apiKey(r.APIKey, r.OwnerName) }), t.mapErr(err)
 }
@@ -31,7 +37,7 @@ func (t apiKeys) Insert(ctx context.Context, k store.APIKey) (store.APIKey, erro
 		return store.APIKey{}, err
 	}
 	if err := t.q.InsertAPIKey(ctx, sqlcgen.InsertAPIKeyParams{
-		ID: k.ID, Name: k.Name, OwnerID: k.OwnerID, TokenHash: k.TokenHash[:], Scopes: k.Scopes.String(),
+		ID: k.ID, Name: k.Name, OwnerID: k.OwnerID, TokenHash: k.TokenHash[:], Scopes: k.Scopes.String(), Ceiling: k.Ceiling.String(),
 		Providers: k.Providers.String(), Models: k.Models.String(), ExpiresAt: nullTime(k.ExpiresAt), CreatedAt: t.now(),
 	}); err != nil {
 		return store.APIKey{}, t.mapErr(err)
@@ -74,7 +80,7 @@ func (t apiKeys) Delete(ctx context.Context, id string) (store.APIKey, error) {
 func apiKey(r sqlcgen.APIKey, ownerName string) store.APIKey {
 	k := store.APIKey{
 		ID: r.ID, Name: r.Name, OwnerID: r.OwnerID, OwnerName: ownerName, Scopes: store.ParseSet(r.Scopes),
-		Providers: store.ParseSet(r.Providers), Models: store.ParseSet(r.Models),
+		Ceiling: store.ParseSet(r.Ceiling), Providers: store.ParseSet(r.Providers), Models: store.ParseSet(r.Models),
 		ExpiresAt: timeOf(r.ExpiresAt), LastUsedAt: timeOf(r.LastUsedAt), CreatedAt: r.CreatedAt.UTC(),
 	}
 	copy(k.TokenHash[:], r.TokenHash)
@@ -84,9 +90,27 @@ func apiKey(r sqlcgen.APIKey, ownerName string) store.APIKey {
 // credentials implements [store.Credentials].
 type credentials struct{ *tx }
 
-func (t credentials) ByTokenHash(ctx context.Context, hash [32]byte) (store.APIKey, store.User, error) {
+func (t credentials) ByTokenHash(ctx context.Context, hash [32]byte) (store.APIKey, store.User, []store.Role, error) {
 	r, err := t.q.GetAPIKeyByTokenHash(ctx, hash[:])
-	return apiKey(r.APIKey, r.User.Name), user(r.User), t.mapErr(err)
+	if err != nil {
+		return store.APIKey{}, store.User{}, nil, t.mapErr(err)
+	}
+	owner := user(r.User)
+	var custom []store.Role
+	for name := range owner.Roles.All() {
+		if rbac.Role(name).ForPeople() {
+			continue
+		}
+		rec, err := t.q.GetRoleByName(ctx, name)
+		if errors.Is(err, sql.ErrNoRows) {
+			continue // it grants nothing
+		}
+		if err != nil {
+			return store.APIKey{}, store.User{}, nil, t.mapErr(err)
+		}
+		custom = append(custom, role(rec))
+	}
+	return apiKey(r.APIKey, owner.Name), owner, custom, nil
 }
 
 // lastUse implements [store.LastUse].

@@ -2,42 +2,219 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"math"
+	"time"
 
+	"github.com/gatehousehq/gatehouse/internal/auditlog"
 	"github.com/gatehousehq/gatehouse/internal/rbac"
 	"github.com/gatehousehq/gatehouse/internal/store"
 	"github.com/gatehousehq/gatehouse/internal/store/sqlstore/internal/sqlcgen"
 )
 
-// auditLog implements [store.AuditLog]. Entries are numbered without gaps: the
-// lock on the installation makes writers take turns.
+// auditLog implements [store.AuditLog]. Entries are written at the end of their
+// transaction, behind the lock on the head of the log: that gives them their
+// numbers, without gaps, and keeps the lock short.
 type auditLog struct{ *tx }
 
-func (t auditLog) Append(ctx context.Context, e store.AuditEntry) error {
-	if err := t.lock(ctx); err != nil {
-		return err
-	}
-	return t.mapErr(t.q.InsertAuditLog(ctx, sqlcgen.InsertAuditLogParams{
-		At: timestamp(e.At), ActorKind: string(e.ActorKind), ActorID: e.ActorID, ActorName: e.ActorName,
-		TokenID: e.TokenID, TokenName: e.TokenName, Action: string(e.Action), Resource: string(e.Resource),
-		ResourceID: e.ID, Target: e.Target, RequestID: e.Origin.RequestID, Address: e.Origin.Address,
-		UserAgent: e.Origin.UserAgent, Diff: e.Diff,
-	}))
+func (t auditLog) Append(_ context.Context, e store.AuditEntry) error {
+	t.entries = append(t.entries, e)
+	return nil
 }
 
-func (t auditLog) List(ctx context.Context, before int64, limit int) ([]store.AuditEntry, error) {
-	if before <= 0 {
-		before = math.MaxInt64
+func (t auditLog) Observe(_ context.Context, entries []store.AuditEntry) error {
+	t.entries = append(t.entries, entries...)
+	return nil
+}
+
+// writeEntries writes down what was appended.
+func (t *tx) writeEntries(ctx context.Context) error {
+	if len(t.entries) == 0 {
+		return nil
 	}
-	rows, err := t.q.GetAuditLogs(ctx, sqlcgen.GetAuditLogsParams{Before: before, MaxRows: rowLimit(limit)})
+	row, err := t.q.LockAuditHead(ctx)
+	if err != nil {
+		return t.mapErr(err)
+	}
+	head, err := auditlog.ParseHead(row.Size, row.Edge)
+	if err != nil {
+		return err
+	}
+	for _, e := range t.entries {
+		if head, err = t.writeEntry(ctx, head, e); err != nil {
+			return err
+		}
+	}
+	return t.mapErr(t.q.UpdateAuditHead(ctx, sqlcgen.UpdateAuditHeadParams{Size: head.Size, Edge: head.EdgeBytes()}))
+}
+
+func (t *tx) writeEntry(ctx context.Context, head auditlog.Head, e store.AuditEntry) (auditlog.Head, error) {
+	e.Index, e.At = head.Size+1, timestamp(e.At)
+	leaf, err := auditlog.Leaf(e)
+	if err != nil {
+		return head, err
+	}
+	if err := t.q.InsertAuditLog(ctx, sqlcgen.InsertAuditLogParams{
+		EntryIndex: e.Index, At: e.At, ActorKind: string(e.ActorKind), ActorID: e.ActorID, ActorName: e.ActorName,
+		TokenID: e.TokenID, TokenName: e.TokenName, Action: string(e.Action), Resource: string(e.Resource),
+		ResourceID: e.ID, Target: e.Target, RequestID: e.Origin.RequestID, Address: e.Origin.Address,
+		UserAgent: e.Origin.UserAgent, Occurrences: e.Count, Diff: e.Diff, Leaf: leaf,
+	}); err != nil {
+		return head, t.mapErr(err)
+	}
+	next, completed := head.Append(leaf)
+	return next, t.mapErr(t.q.InsertAuditTree(ctx, sqlcgen.InsertAuditTreeParams{EntryIndex: e.Index, Hashes: completed}))
+}
+
+// clockSkew is how many entries may stand out of the order of their times, by
+// clocks that differ or were set back.
+const clockSkew = 1000
+
+func (t auditLog) List(ctx context.Context, q store.AuditQuery) ([]store.AuditEntry, error) {
+	if !isText(q.Text + q.Actor + string(q.Resource) + string(q.Action)) {
+		return nil, nil
+	}
+	p := sqlcgen.GetAuditLogsParams{
+		Before: q.Before, Since: timestamp(q.Since), Until: timestamp(q.Until),
+		Resource: string(q.Resource), Action: string(q.Action), MaxRows: rowLimit(q.Limit),
+	}
+	if p.Before <= 0 {
+		p.Before = math.MaxInt64
+	}
+	if isID(q.Actor) {
+		p.ActorID = q.Actor
+	} else {
+		p.ActorName = q.Actor
+	}
+	if err := t.narrow(ctx, q, &p); err != nil {
+		return nil, t.mapErr(err)
+	}
+	var rows []sqlcgen.AuditLog
+	var err error
+	switch {
+	case q.Text != "":
+		rows, err = t.q.GetAuditLogsByText(ctx, sqlcgen.GetAuditLogsByTextParams{
+			Low: q.Text, High: q.Text + "\U0010ffff", After: p.After, Before: p.Before, Since: p.Since, Until: p.Until,
+			Resource: p.Resource, Action: p.Action, ActorID: p.ActorID, ActorName: p.ActorName, MaxRows: p.MaxRows,
+		})
+	case p.ActorID != "":
+		rows, err = t.q.GetAuditLogsByActorID(ctx, sqlcgen.GetAuditLogsByActorIDParams(p))
+	case p.ActorName != "":
+		rows, err = t.q.GetAuditLogsByActorName(ctx, sqlcgen.GetAuditLogsByActorNameParams(p))
+	case p.Action != "":
+		rows, err = t.q.GetAuditLogsByAction(ctx, sqlcgen.GetAuditLogsByActionParams(p))
+	case p.Resource != "":
+		rows, err = t.q.GetAuditLogsByResource(ctx, sqlcgen.GetAuditLogsByResourceParams(p))
+	default:
+		rows, err = t.q.GetAuditLogs(ctx, p)
+	}
 	return mapRows(rows, auditEntry), t.mapErr(err)
+}
+
+// narrow turns bounds of time into bounds of index, which every statement has
+// an index for, and widens them by [clockSkew].
+func (t auditLog) narrow(ctx context.Context, q store.AuditQuery, p *sqlcgen.GetAuditLogsParams) error {
+	if q.Until.IsZero() {
+		p.Until = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+	} else {
+		last, err := t.q.GetAuditIndexBefore(ctx, p.Until)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		p.Before = min(p.Before, last+clockSkew)
+	}
+	if q.Since.IsZero() {
+		p.Since = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
+		return nil
+	}
+	first, err := t.q.GetAuditIndexSince(ctx, p.Since)
+	if errors.Is(err, sql.ErrNoRows) {
+		p.Before = 0 // nothing is as new as that
+		return nil
+	}
+	p.After = first - clockSkew
+	return err
+}
+
+func (t auditLog) Rows(ctx context.Context, from int64, limit int) ([]store.AuditRow, error) {
+	tree, err := t.q.GetAuditTree(ctx, sqlcgen.GetAuditTreeParams{FromIndex: from, MaxRows: rowLimit(limit)})
+	if err != nil || len(tree) == 0 {
+		return nil, t.mapErr(err)
+	}
+	logs, err := t.q.GetAuditLogsFrom(ctx, sqlcgen.GetAuditLogsFromParams{FromIndex: from, ToIndex: tree[len(tree)-1].EntryIndex + 1})
+	if err != nil {
+		return nil, t.mapErr(err)
+	}
+	return mergeRows(tree, logs), nil
+}
+
+// mergeRows puts together what stands in the two tables, both in the order of
+// the index. A row of either may be missing: whoever verifies will say so.
+func mergeRows(tree []sqlcgen.AuditTree, logs []sqlcgen.AuditLog) []store.AuditRow {
+	out := make([]store.AuditRow, 0, len(tree))
+	for len(tree) > 0 || len(logs) > 0 {
+		var r store.AuditRow
+		switch {
+		case len(logs) == 0 || len(tree) > 0 && tree[0].EntryIndex < logs[0].EntryIndex:
+			r = store.AuditRow{Index: tree[0].EntryIndex, Hashes: tree[0].Hashes}
+			tree = tree[1:]
+		case len(tree) == 0 || logs[0].EntryIndex < tree[0].EntryIndex:
+			r = store.AuditRow{Index: logs[0].EntryIndex, Leaf: logs[0].Leaf, Entry: auditEntry(logs[0])}
+			logs = logs[1:]
+		default:
+			r = store.AuditRow{Index: tree[0].EntryIndex, Hashes: tree[0].Hashes, Leaf: logs[0].Leaf, Entry: auditEntry(logs[0])}
+			tree, logs = tree[1:], logs[1:]
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func (t auditLog) Head(ctx context.Context) (store.AuditHead, error) {
+	r, err := t.q.GetAuditHead(ctx)
+	return store.AuditHead{Size: r.Size, Edge: r.Edge}, t.mapErr(err)
+}
+
+func (t auditLog) Hashes(ctx context.Context, entries []int64) (map[int64][]byte, error) {
+	out := make(map[int64][]byte, len(entries))
+	for _, i := range entries { // a proof takes about as many as the log's size has binary digits
+		h, err := t.q.GetAuditHashes(ctx, i)
+		if err != nil {
+			return nil, t.mapErr(err)
+		}
+		out[i] = h
+	}
+	return out, nil
+}
+
+func (t auditLog) Prune(ctx context.Context, before time.Time, limit int) (removed, first int64, err error) {
+	oldest, err := t.q.GetOldestAuditIndex(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, 0, nil
+	}
+	if err != nil {
+		return 0, 0, t.mapErr(err)
+	}
+	first, err = t.q.GetOldestAuditIndexSince(ctx, timestamp(before))
+	if errors.Is(err, sql.ErrNoRows) {
+		var head sqlcgen.GetAuditHeadRow
+		head, err = t.q.GetAuditHead(ctx)
+		first = head.Size + 1
+	}
+	if err != nil {
+		return 0, 0, t.mapErr(err)
+	}
+	first = min(first, oldest+int64(limit))
+	removed, err = t.q.DeleteAuditLogsBelow(ctx, first)
+	return removed, first, t.mapErr(err)
 }
 
 func auditEntry(r sqlcgen.AuditLog) store.AuditEntry {
 	return store.AuditEntry{
 		Index: r.EntryIndex, At: r.At.UTC(), ActorKind: store.ActorKind(r.ActorKind), ActorID: r.ActorID, ActorName: r.ActorName,
 		TokenID: r.TokenID, TokenName: r.TokenName, Action: rbac.Action(r.Action), Resource: rbac.Resource(r.Resource),
-		ID: r.ResourceID, Target: r.Target, Diff: r.Diff,
+		ID: r.ResourceID, Target: r.Target, Count: r.Occurrences, Diff: r.Diff,
 		Origin: store.Origin{RequestID: r.RequestID, Address: r.Address, UserAgent: r.UserAgent},
 	}
 }

@@ -38,7 +38,7 @@ type dialect interface {
 }
 
 func connect(ctx context.Context, cfg Config) (*Backend, error) {
-	b := &Backend{now: cfg.Now}
+	b := &Backend{now: cfg.Now, before: cfg.Before}
 	var err error
 	if cfg.Path != "" {
 		b.dialect = sqliteDialect{}

@@ -40,7 +40,7 @@ func (b *Backend) migrator() (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := goose.NewProvider(b.dialect.name(), b.write, files, goose.WithDisableGlobalRegistry(true))
+	p, err := goose.NewProvider(b.dialect.name(), b.write, files, goose.WithDisableGlobalRegistry(true), goose.WithGoMigrations(growTree()))
 	if err != nil {
 		return nil, fmt.Errorf("load migrations: %w", err)
 	}

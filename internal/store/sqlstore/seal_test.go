@@ -21,7 +21,7 @@ func TestUnsealedSecretIsRefused(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
 		p := dbgen.Provider(t, s.DB, store.Provider{})
 		none := func(_ store.Actor, tx store.Tx) store.Tx { return tx }
-		bare := store.New(s.Backend, none, dbaudit.Layer(time.Now), dbauthz.Layer)
+		bare := store.New(s.Backend, none, dbaudit.Layer(time.Now, nil), dbauthz.Layer)
 		err := bare.Update(t.Context(), dbgen.Owner, func(tx store.Tx) error {
 			_, err := tx.ProviderKeys.Insert(t.Context(), store.ProviderKey{ID: dbgen.ID(), ProviderID: p.ID, APIKey: canary, KeyID: s.Ring.Primary().Digest})
 			return err

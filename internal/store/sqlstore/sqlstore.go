@@ -5,8 +5,8 @@
 // understand (docs/adr/0002), and each is prepared on both by a test. What the
 // two do differently is in dialect.go, and nowhere else.
 //
-// Lock order, in every transaction that changes configuration: the row of
-// installation, then records, then audit_logs.
+// Lock order, in every transaction: the row of installation, then records, then
+// the row of audit_head.
 package sqlstore
 
 import (
@@ -32,6 +32,7 @@ type Backend struct {
 	write, read  *sql.DB // SQLite: one writer, many readers. PostgreSQL: one pool.
 	installation string
 	now          func() time.Time
+	before       func(ctx context.Context, statement string) error
 }
 
 // Config says which database to open, and how. Exactly one of Path and URL is
@@ -44,6 +45,10 @@ type Config struct {
 	URL secret.Text
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
+	// Before, if not nil, is called before each statement of a transaction, the
+	// last being "COMMIT". An error is taken for that of the database: tests put
+	// faults in here.
+	Before func(ctx context.Context, statement string) error
 	// Initialise, if not nil, is called when the schema is up to date and
 	// before Open returns, while no other process can be in the same place. It
 	// makes what a new installation needs.
@@ -124,16 +129,16 @@ func (b *Backend) Update(ctx context.Context, fn func(store.Tx) error) (int64, e
 }
 
 func (b *Backend) run(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn func(store.Tx) error) (generation int64, err error) {
-	sqlTx, err := db.BeginTx(ctx, opts)
-	if err != nil {
-		return 0, b.mapErr(err)
-	}
-	defer func() { _ = sqlTx.Rollback() }() // after a commit, or a lost connection, there is nothing left to undo
-	t := &tx{b: b, q: sqlcgen.New(sqlTx)}
+	l := &lazyTx{db: db, opts: opts, before: b.before}
+	defer l.rollback()
+	t := &tx{b: b, q: sqlcgen.New(l)}
 	if err := fn(t.tables()); err != nil {
 		return 0, err
 	}
-	if err := sqlTx.Commit(); err != nil {
+	if err := t.writeEntries(ctx); err != nil {
+		return 0, err
+	}
+	if err := l.commit(ctx); err != nil {
 		err = b.mapErr(err)
 		if opts == nil && b.dialect.shared() && errors.Is(err, store.ErrUnavailable) {
 			// The connection went with the answer: the server may have committed.
@@ -150,6 +155,7 @@ type tx struct {
 	q          *sqlcgen.Queries
 	locked     bool
 	generation int64 // 0: not raised
+	entries    []store.AuditEntry
 }
 
 func (t *tx) tables() store.Tx {
@@ -157,6 +163,7 @@ func (t *tx) tables() store.Tx {
 		Providers:      providers{t},
 		ProviderKeys:   providerKeys{t},
 		Users:          users{t},
+		Roles:          roles{t},
 		APIKeys:        apiKeys{t},
 		EncryptionKeys: encryptionKeys{t},
 		Audit:          auditLog{t},
@@ -207,8 +214,12 @@ func (t *tx) changed(ctx context.Context, resource rbac.Resource, id string) err
 // sealedSecrets opens nothing: dbcrypt, above it, does.
 type sealedSecrets struct{}
 
+var errOpens = errors.New("sqlstore: secrets are the business of dbcrypt alone")
+
+func (sealedSecrets) Fingerprint(context.Context, secret.Text) (string, error) { return "", errOpens }
+
 func (sealedSecrets) Open(context.Context, store.Sealed) (map[string]secret.Text, error) {
-	return nil, errors.New("sqlstore: secrets are opened by dbcrypt alone")
+	return nil, errOpens
 }
 
 // storable returns the sealed form of s and its key, nil for no secret, and

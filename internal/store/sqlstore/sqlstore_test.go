@@ -491,7 +491,7 @@ func TestDatabaseAwayIsUnavailable(t *testing.T) {
 		}
 		ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 		defer cancel()
-		err := s.Update(ctx, dbgen.Owner, func(store.Tx) error { return nil })
+		err := s.Update(ctx, dbgen.Owner, func(tx store.Tx) error { return tx.Changes.Lock(ctx) })
 		if !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("err = %v", err)
 		}
@@ -502,13 +502,21 @@ func TestDatabaseAwayIsUnavailable(t *testing.T) {
 // made, and nothing may claim that it was not.
 func TestLostCommitIsUncertain(t *testing.T) {
 	t.Parallel()
-	s := storetest.Open(t, sqlstore.Config{URL: secret.New(storetest.NewPostgres(t))})
+	var s *storetest.Store
+	armed := false
+	s = storetest.Open(t, sqlstore.Config{
+		URL: secret.New(storetest.NewPostgres(t)),
+		Before: func(_ context.Context, statement string) error {
+			if armed && statement == "COMMIT" {
+				s.Exec(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'")
+			}
+			return nil
+		},
+	})
+	armed = true
 	err := s.Update(t.Context(), dbgen.Owner, func(tx store.Tx) error {
-		if _, err := tx.Users.Insert(t.Context(), store.User{ID: dbgen.ID(), Name: "x", Role: rbac.Member}); err != nil {
-			return err
-		}
-		s.Exec(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'")
-		return nil
+		_, err := tx.Users.Insert(t.Context(), store.User{ID: dbgen.ID(), Name: "x", Roles: store.SetOf("member")})
+		return err
 	})
 	if !errors.Is(err, store.ErrUncertain) || errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("err = %v", err)

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 
 	"github.com/gatehousehq/gatehouse/internal/rbac"
 	"github.com/gatehousehq/gatehouse/internal/store"
@@ -36,7 +37,7 @@ func (t users) Insert(ctx context.Context, u store.User) (store.User, error) {
 	}
 	now := t.now()
 	r, err := t.q.InsertUser(ctx, sqlcgen.InsertUserParams{
-		ID: u.ID, Name: u.Name, Role: string(u.Role), Disabled: u.Disabled, CreatedAt: now, UpdatedAt: now,
+		ID: u.ID, Name: u.Name, Roles: u.Roles.String(), Disabled: u.Disabled, CreatedAt: now, UpdatedAt: now,
 	})
 	if err != nil {
 		return store.User{}, t.mapErr(err)
@@ -47,7 +48,7 @@ func (t users) Insert(ctx context.Context, u store.User) (store.User, error) {
 func (t users) Update(ctx context.Context, id string, edit func(*store.User) error) (store.User, error) {
 	return update(ctx, t.tx, id, t.Get, edit, func(u store.User) (store.User, error) {
 		r, err := t.q.UpdateUser(ctx, sqlcgen.UpdateUserParams{
-			ID: u.ID, Name: u.Name, Role: string(u.Role), Disabled: u.Disabled, UpdatedAt: t.now(),
+			ID: u.ID, Name: u.Name, Roles: u.Roles.String(), Disabled: u.Disabled, UpdatedAt: t.now(),
 		})
 		if err != nil {
 			return store.User{}, t.mapErr(err)
@@ -56,12 +57,21 @@ func (t users) Update(ctx context.Context, id string, edit func(*store.User) err
 	})
 }
 
+// Delete removes a user. Their tokens must be gone already, each with its own
+// entry in the audit log.
 func (t users) Delete(ctx context.Context, id string) (store.User, error) {
 	if !isID(id) {
 		return store.User{}, store.ErrNotFound
 	}
 	if err := t.lock(ctx); err != nil {
 		return store.User{}, err
+	}
+	n, err := t.q.CountAPIKeysOfOwner(ctx, id)
+	if err != nil {
+		return store.User{}, t.mapErr(err)
+	}
+	if n > 0 {
+		return store.User{}, errors.New("sqlstore: refusing to delete a user who still has tokens")
 	}
 	r, err := t.q.DeleteUser(ctx, id)
 	if err != nil {
@@ -72,7 +82,7 @@ func (t users) Delete(ctx context.Context, id string) (store.User, error) {
 
 func user(r sqlcgen.User) store.User {
 	return store.User{
-		ID: r.ID, Name: r.Name, Role: rbac.Role(r.Role), Disabled: r.Disabled,
+		ID: r.ID, Name: r.Name, Roles: store.ParseSet(r.Roles), Disabled: r.Disabled,
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}
 }

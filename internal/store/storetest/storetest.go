@@ -111,7 +111,7 @@ func Open(t testing.TB, cfg sqlstore.Config) *Store {
 	if now == nil {
 		now = time.Now
 	}
-	bare := store.New(b, dbcrypt.Layer(&keyring.Ring{}, b.Installation()), dbaudit.Layer(now), dbauthz.Layer)
+	bare := store.New(b, dbcrypt.Layer(&keyring.Ring{}, b.Installation()), dbaudit.Layer(now, nil), dbauthz.Layer)
 	kek, err := keyring.ParseKEK([]byte(testKEK))
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +122,7 @@ func Open(t testing.TB, cfg sqlstore.Config) *Store {
 		if wrapped, err = tx.EncryptionKeys.List(ctx, store.Query{}); err != nil || len(wrapped) > 0 {
 			return err
 		}
-		for _, purpose := range []store.KeyPurpose{store.ForSealing, store.ForFingerprinting} {
+		for _, purpose := range store.KeyPurposes() {
 			k, err := tx.EncryptionKeys.Insert(ctx, kek.Generate(b.Installation(), purpose))
 			if err != nil {
 				return err
@@ -137,7 +137,7 @@ func Open(t testing.TB, cfg sqlstore.Config) *Store {
 	if s.Ring, err = kek.Unwrap(b.Installation(), wrapped); err != nil {
 		t.Fatal(err)
 	}
-	s.DB = store.New(b, dbcrypt.Layer(s.Ring, b.Installation()), dbaudit.Layer(now), dbauthz.Layer)
+	s.DB = store.New(b, dbcrypt.Layer(s.Ring, b.Installation()), dbaudit.Layer(now, nil), dbauthz.Layer)
 	if s.Postgres {
 		s.Raw, err = sql.Open("pgx", cfg.URL.Reveal())
 	} else {
@@ -178,7 +178,7 @@ func (s *Store) Audit(t testing.TB) []store.AuditEntry {
 	t.Helper()
 	var out []store.AuditEntry
 	err := s.View(t.Context(), dbgen.Owner, func(tx store.Tx) error {
-		entries, err := tx.Audit.List(t.Context(), 0, 0)
+		entries, err := tx.Audit.List(t.Context(), store.AuditQuery{})
 		for _, e := range entries {
 			out = append([]store.AuditEntry{e}, out...)
 		}

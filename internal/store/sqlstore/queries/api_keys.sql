@@ -11,12 +11,15 @@ WHERE token_hash = $1;
 -- name: GetAPIKeys :many
 SELECT sqlc.embed(api_keys), users.name AS owner_name
 FROM api_keys JOIN users ON users.id = api_keys.owner_id
-WHERE (CAST(@see_all AS BOOLEAN) OR owner_id = @owner_id) AND api_keys.id > @after_id
+WHERE (CAST(@every_owner AS BOOLEAN) OR owner_id = @owner_id) AND api_keys.id > @after_id
 ORDER BY api_keys.id LIMIT @max_rows;
 
+-- name: CountAPIKeysOfOwner :one
+SELECT COUNT(*) FROM api_keys WHERE owner_id = $1;
+
 -- name: InsertAPIKey :exec
-INSERT INTO api_keys (id, name, owner_id, token_hash, scopes, providers, models, expires_at, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+INSERT INTO api_keys (id, name, owner_id, token_hash, scopes, ceiling, providers, models, expires_at, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 
 -- name: UpdateAPIKey :exec
 UPDATE api_keys

@@ -10,10 +10,10 @@ WHERE (CAST(@see_all AS BOOLEAN) OR id = @owner_id) AND id > @after_id
 ORDER BY id LIMIT @max_rows;
 
 -- name: InsertUser :one
-INSERT INTO users (id, name, role, disabled, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6) RETURNING *;
+INSERT INTO users (id, name, roles, disabled, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6) RETURNING *;
 
 -- name: UpdateUser :one
-UPDATE users SET name = @name, role = @role, disabled = @disabled, updated_at = @updated_at WHERE id = @id RETURNING *;
+UPDATE users SET name = @name, roles = @roles, disabled = @disabled, updated_at = @updated_at WHERE id = @id RETURNING *;
 
 -- name: DeleteUser :one
 DELETE FROM users WHERE id = $1 RETURNING *;

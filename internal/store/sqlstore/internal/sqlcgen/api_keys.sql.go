@@ -11,6 +11,17 @@ import (
 	"time"
 )
 
+const countAPIKeysOfOwner = `-- name: CountAPIKeysOfOwner :one
+SELECT COUNT(*) FROM api_keys WHERE owner_id = $1
+`
+
+func (q *Queries) CountAPIKeysOfOwner(ctx context.Context, ownerID string) (int64, error) {
+	row := q.queryRow(ctx, q.countAPIKeysOfOwnerStmt, countAPIKeysOfOwner, ownerID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const deleteAPIKey = `-- name: DeleteAPIKey :exec
 DELETE FROM api_keys WHERE id = $1
 `
@@ -21,7 +32,7 @@ func (q *Queries) DeleteAPIKey(ctx context.Context, id string) error {
 }
 
 const getAPIKeyByID = `-- name: GetAPIKeyByID :one
-SELECT api_keys.id, api_keys.name, api_keys.owner_id, api_keys.token_hash, api_keys.scopes, api_keys.providers, api_keys.models, api_keys.expires_at, api_keys.last_used_at, api_keys.created_at, users.name AS owner_name
+SELECT api_keys.id, api_keys.name, api_keys.owner_id, api_keys.token_hash, api_keys.scopes, api_keys.providers, api_keys.models, api_keys.expires_at, api_keys.last_used_at, api_keys.created_at, api_keys.ceiling, users.name AS owner_name
 FROM api_keys JOIN users ON users.id = api_keys.owner_id
 WHERE api_keys.id = $1
 `
@@ -45,13 +56,14 @@ func (q *Queries) GetAPIKeyByID(ctx context.Context, id string) (GetAPIKeyByIDRo
 		&i.APIKey.ExpiresAt,
 		&i.APIKey.LastUsedAt,
 		&i.APIKey.CreatedAt,
+		&i.APIKey.Ceiling,
 		&i.OwnerName,
 	)
 	return i, err
 }
 
 const getAPIKeyByTokenHash = `-- name: GetAPIKeyByTokenHash :one
-SELECT api_keys.id, api_keys.name, api_keys.owner_id, api_keys.token_hash, api_keys.scopes, api_keys.providers, api_keys.models, api_keys.expires_at, api_keys.last_used_at, api_keys.created_at, users.id, users.name, users.role, users.disabled, users.created_at, users.updated_at
+SELECT api_keys.id, api_keys.name, api_keys.owner_id, api_keys.token_hash, api_keys.scopes, api_keys.providers, api_keys.models, api_keys.expires_at, api_keys.last_used_at, api_keys.created_at, api_keys.ceiling, users.id, users.name, users.roles, users.disabled, users.created_at, users.updated_at
 FROM api_keys JOIN users ON users.id = api_keys.owner_id
 WHERE token_hash = $1
 `
@@ -75,9 +87,10 @@ func (q *Queries) GetAPIKeyByTokenHash(ctx context.Context, tokenHash []byte) (G
 		&i.APIKey.ExpiresAt,
 		&i.APIKey.LastUsedAt,
 		&i.APIKey.CreatedAt,
+		&i.APIKey.Ceiling,
 		&i.User.ID,
 		&i.User.Name,
-		&i.User.Role,
+		&i.User.Roles,
 		&i.User.Disabled,
 		&i.User.CreatedAt,
 		&i.User.UpdatedAt,
@@ -86,17 +99,17 @@ func (q *Queries) GetAPIKeyByTokenHash(ctx context.Context, tokenHash []byte) (G
 }
 
 const getAPIKeys = `-- name: GetAPIKeys :many
-SELECT api_keys.id, api_keys.name, api_keys.owner_id, api_keys.token_hash, api_keys.scopes, api_keys.providers, api_keys.models, api_keys.expires_at, api_keys.last_used_at, api_keys.created_at, users.name AS owner_name
+SELECT api_keys.id, api_keys.name, api_keys.owner_id, api_keys.token_hash, api_keys.scopes, api_keys.providers, api_keys.models, api_keys.expires_at, api_keys.last_used_at, api_keys.created_at, api_keys.ceiling, users.name AS owner_name
 FROM api_keys JOIN users ON users.id = api_keys.owner_id
 WHERE (CAST($1 AS BOOLEAN) OR owner_id = $2) AND api_keys.id > $3
 ORDER BY api_keys.id LIMIT $4
 `
 
 type GetAPIKeysParams struct {
-	SeeAll  bool
-	OwnerID string
-	AfterID string
-	MaxRows int32
+	EveryOwner bool
+	OwnerID    string
+	AfterID    string
+	MaxRows    int32
 }
 
 type GetAPIKeysRow struct {
@@ -106,7 +119,7 @@ type GetAPIKeysRow struct {
 
 func (q *Queries) GetAPIKeys(ctx context.Context, arg GetAPIKeysParams) ([]GetAPIKeysRow, error) {
 	rows, err := q.query(ctx, q.getAPIKeysStmt, getAPIKeys,
-		arg.SeeAll,
+		arg.EveryOwner,
 		arg.OwnerID,
 		arg.AfterID,
 		arg.MaxRows,
@@ -129,6 +142,7 @@ func (q *Queries) GetAPIKeys(ctx context.Context, arg GetAPIKeysParams) ([]GetAP
 			&i.APIKey.ExpiresAt,
 			&i.APIKey.LastUsedAt,
 			&i.APIKey.CreatedAt,
+			&i.APIKey.Ceiling,
 			&i.OwnerName,
 		); err != nil {
 			return nil, err
@@ -145,8 +159,8 @@ func (q *Queries) GetAPIKeys(ctx context.Context, arg GetAPIKeysParams) ([]GetAP
 }
 
 const insertAPIKey = `-- name: InsertAPIKey :exec
-INSERT INTO api_keys (id, name, owner_id, token_hash, scopes, providers, models, expires_at, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO api_keys (id, name, owner_id, token_hash, scopes, ceiling, providers, models, expires_at, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 `
 
 type InsertAPIKeyParams struct {
@@ -155,6 +169,7 @@ type InsertAPIKeyParams struct {
 	OwnerID   string
 	TokenHash []byte
 	Scopes    string
+	Ceiling   string
 	Providers string
 	Models    string
 	ExpiresAt sql.NullTime
@@ -168,6 +183,7 @@ func (q *Queries) InsertAPIKey(ctx context.Context, arg InsertAPIKeyParams) erro
 		arg.OwnerID,
 		arg.TokenHash,
 		arg.Scopes,
+		arg.Ceiling,
 		arg.Providers,
 		arg.Models,
 		arg.ExpiresAt,

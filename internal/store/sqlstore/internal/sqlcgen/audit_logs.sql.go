@@ -10,17 +10,102 @@ import (
 	"time"
 )
 
+const deleteAuditLogsBelow = `-- name: DeleteAuditLogsBelow :execrows
+DELETE FROM audit_logs WHERE entry_index < $1
+`
+
+func (q *Queries) DeleteAuditLogsBelow(ctx context.Context, entryIndex int64) (int64, error) {
+	result, err := q.exec(ctx, q.deleteAuditLogsBelowStmt, deleteAuditLogsBelow, entryIndex)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const getAuditHashes = `-- name: GetAuditHashes :one
+SELECT hashes FROM audit_tree WHERE entry_index = $1
+`
+
+func (q *Queries) GetAuditHashes(ctx context.Context, entryIndex int64) ([]byte, error) {
+	row := q.queryRow(ctx, q.getAuditHashesStmt, getAuditHashes, entryIndex)
+	var hashes []byte
+	err := row.Scan(&hashes)
+	return hashes, err
+}
+
+const getAuditHead = `-- name: GetAuditHead :one
+SELECT size, edge FROM audit_head
+`
+
+type GetAuditHeadRow struct {
+	Size int64
+	Edge []byte
+}
+
+func (q *Queries) GetAuditHead(ctx context.Context) (GetAuditHeadRow, error) {
+	row := q.queryRow(ctx, q.getAuditHeadStmt, getAuditHead)
+	var i GetAuditHeadRow
+	err := row.Scan(&i.Size, &i.Edge)
+	return i, err
+}
+
+const getAuditIndexBefore = `-- name: GetAuditIndexBefore :one
+SELECT entry_index FROM audit_logs WHERE at < $1 ORDER BY at DESC LIMIT 1
+`
+
+func (q *Queries) GetAuditIndexBefore(ctx context.Context, at time.Time) (int64, error) {
+	row := q.queryRow(ctx, q.getAuditIndexBeforeStmt, getAuditIndexBefore, at)
+	var entry_index int64
+	err := row.Scan(&entry_index)
+	return entry_index, err
+}
+
+const getAuditIndexSince = `-- name: GetAuditIndexSince :one
+SELECT entry_index FROM audit_logs WHERE at >= $1 ORDER BY at LIMIT 1
+`
+
+func (q *Queries) GetAuditIndexSince(ctx context.Context, at time.Time) (int64, error) {
+	row := q.queryRow(ctx, q.getAuditIndexSinceStmt, getAuditIndexSince, at)
+	var entry_index int64
+	err := row.Scan(&entry_index)
+	return entry_index, err
+}
+
 const getAuditLogs = `-- name: GetAuditLogs :many
-SELECT entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff FROM audit_logs WHERE entry_index < $1 ORDER BY entry_index DESC LIMIT $2
+
+SELECT entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff, occurrences, leaf FROM audit_logs
+WHERE entry_index > $1 AND entry_index < $2 AND at >= $3 AND at < $4
+  AND (CAST($5 AS TEXT) = '' OR resource = $5) AND (CAST($6 AS TEXT) = '' OR action = $6)
+  AND (CAST($7 AS TEXT) = '' OR actor_id = $7) AND (CAST($8 AS TEXT) = '' OR actor_name = $8)
+ORDER BY entry_index DESC LIMIT $9
 `
 
 type GetAuditLogsParams struct {
-	Before  int64
-	MaxRows int32
+	After     int64
+	Before    int64
+	Since     time.Time
+	Until     time.Time
+	Resource  string
+	Action    string
+	ActorID   string
+	ActorName string
+	MaxRows   int32
 }
 
+// The next five select by the same conditions. Each but the first repeats one of
+// them without its way out, so that the database can use the index on it.
 func (q *Queries) GetAuditLogs(ctx context.Context, arg GetAuditLogsParams) ([]AuditLog, error) {
-	rows, err := q.query(ctx, q.getAuditLogsStmt, getAuditLogs, arg.Before, arg.MaxRows)
+	rows, err := q.query(ctx, q.getAuditLogsStmt, getAuditLogs,
+		arg.After,
+		arg.Before,
+		arg.Since,
+		arg.Until,
+		arg.Resource,
+		arg.Action,
+		arg.ActorID,
+		arg.ActorName,
+		arg.MaxRows,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -44,6 +129,8 @@ func (q *Queries) GetAuditLogs(ctx context.Context, arg GetAuditLogsParams) ([]A
 			&i.Address,
 			&i.UserAgent,
 			&i.Diff,
+			&i.Occurrences,
+			&i.Leaf,
 		); err != nil {
 			return nil, err
 		}
@@ -58,35 +145,509 @@ func (q *Queries) GetAuditLogs(ctx context.Context, arg GetAuditLogsParams) ([]A
 	return items, nil
 }
 
+const getAuditLogsByAction = `-- name: GetAuditLogsByAction :many
+SELECT entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff, occurrences, leaf FROM audit_logs
+WHERE entry_index > $1 AND entry_index < $2 AND at >= $3 AND at < $4
+  AND (CAST($5 AS TEXT) = '' OR resource = $5) AND (CAST($6 AS TEXT) = '' OR action = $6)
+  AND (CAST($7 AS TEXT) = '' OR actor_id = $7) AND (CAST($8 AS TEXT) = '' OR actor_name = $8)
+  AND action = $6
+ORDER BY entry_index DESC LIMIT $9
+`
+
+type GetAuditLogsByActionParams struct {
+	After     int64
+	Before    int64
+	Since     time.Time
+	Until     time.Time
+	Resource  string
+	Action    string
+	ActorID   string
+	ActorName string
+	MaxRows   int32
+}
+
+func (q *Queries) GetAuditLogsByAction(ctx context.Context, arg GetAuditLogsByActionParams) ([]AuditLog, error) {
+	rows, err := q.query(ctx, q.getAuditLogsByActionStmt, getAuditLogsByAction,
+		arg.After,
+		arg.Before,
+		arg.Since,
+		arg.Until,
+		arg.Resource,
+		arg.Action,
+		arg.ActorID,
+		arg.ActorName,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AuditLog
+	for rows.Next() {
+		var i AuditLog
+		if err := rows.Scan(
+			&i.EntryIndex,
+			&i.At,
+			&i.ActorKind,
+			&i.ActorID,
+			&i.ActorName,
+			&i.TokenID,
+			&i.TokenName,
+			&i.Action,
+			&i.Resource,
+			&i.ResourceID,
+			&i.Target,
+			&i.RequestID,
+			&i.Address,
+			&i.UserAgent,
+			&i.Diff,
+			&i.Occurrences,
+			&i.Leaf,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const getAuditLogsByActorID = `-- name: GetAuditLogsByActorID :many
+SELECT entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff, occurrences, leaf FROM audit_logs
+WHERE entry_index > $1 AND entry_index < $2 AND at >= $3 AND at < $4
+  AND (CAST($5 AS TEXT) = '' OR resource = $5) AND (CAST($6 AS TEXT) = '' OR action = $6)
+  AND (CAST($7 AS TEXT) = '' OR actor_id = $7) AND (CAST($8 AS TEXT) = '' OR actor_name = $8)
+  AND actor_id = $7
+ORDER BY entry_index DESC LIMIT $9
+`
+
+type GetAuditLogsByActorIDParams struct {
+	After     int64
+	Before    int64
+	Since     time.Time
+	Until     time.Time
+	Resource  string
+	Action    string
+	ActorID   string
+	ActorName string
+	MaxRows   int32
+}
+
+func (q *Queries) GetAuditLogsByActorID(ctx context.Context, arg GetAuditLogsByActorIDParams) ([]AuditLog, error) {
+	rows, err := q.query(ctx, q.getAuditLogsByActorIDStmt, getAuditLogsByActorID,
+		arg.After,
+		arg.Before,
+		arg.Since,
+		arg.Until,
+		arg.Resource,
+		arg.Action,
+		arg.ActorID,
+		arg.ActorName,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AuditLog
+	for rows.Next() {
+		var i AuditLog
+		if err := rows.Scan(
+			&i.EntryIndex,
+			&i.At,
+			&i.ActorKind,
+			&i.ActorID,
+			&i.ActorName,
+			&i.TokenID,
+			&i.TokenName,
+			&i.Action,
+			&i.Resource,
+			&i.ResourceID,
+			&i.Target,
+			&i.RequestID,
+			&i.Address,
+			&i.UserAgent,
+			&i.Diff,
+			&i.Occurrences,
+			&i.Leaf,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const getAuditLogsByActorName = `-- name: GetAuditLogsByActorName :many
+SELECT entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff, occurrences, leaf FROM audit_logs
+WHERE entry_index > $1 AND entry_index < $2 AND at >= $3 AND at < $4
+  AND (CAST($5 AS TEXT) = '' OR resource = $5) AND (CAST($6 AS TEXT) = '' OR action = $6)
+  AND (CAST($7 AS TEXT) = '' OR actor_id = $7) AND (CAST($8 AS TEXT) = '' OR actor_name = $8)
+  AND actor_name = $8
+ORDER BY entry_index DESC LIMIT $9
+`
+
+type GetAuditLogsByActorNameParams struct {
+	After     int64
+	Before    int64
+	Since     time.Time
+	Until     time.Time
+	Resource  string
+	Action    string
+	ActorID   string
+	ActorName string
+	MaxRows   int32
+}
+
+func (q *Queries) GetAuditLogsByActorName(ctx context.Context, arg GetAuditLogsByActorNameParams) ([]AuditLog, error) {
+	rows, err := q.query(ctx, q.getAuditLogsByActorNameStmt, getAuditLogsByActorName,
+		arg.After,
+		arg.Before,
+		arg.Since,
+		arg.Until,
+		arg.Resource,
+		arg.Action,
+		arg.ActorID,
+		arg.ActorName,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AuditLog
+	for rows.Next() {
+		var i AuditLog
+		if err := rows.Scan(
+			&i.EntryIndex,
+			&i.At,
+			&i.ActorKind,
+			&i.ActorID,
+			&i.ActorName,
+			&i.TokenID,
+			&i.TokenName,
+			&i.Action,
+			&i.Resource,
+			&i.ResourceID,
+			&i.Target,
+			&i.RequestID,
+			&i.Address,
+			&i.UserAgent,
+			&i.Diff,
+			&i.Occurrences,
+			&i.Leaf,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const getAuditLogsByResource = `-- name: GetAuditLogsByResource :many
+SELECT entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff, occurrences, leaf FROM audit_logs
+WHERE entry_index > $1 AND entry_index < $2 AND at >= $3 AND at < $4
+  AND (CAST($5 AS TEXT) = '' OR resource = $5) AND (CAST($6 AS TEXT) = '' OR action = $6)
+  AND (CAST($7 AS TEXT) = '' OR actor_id = $7) AND (CAST($8 AS TEXT) = '' OR actor_name = $8)
+  AND resource = $5
+ORDER BY entry_index DESC LIMIT $9
+`
+
+type GetAuditLogsByResourceParams struct {
+	After     int64
+	Before    int64
+	Since     time.Time
+	Until     time.Time
+	Resource  string
+	Action    string
+	ActorID   string
+	ActorName string
+	MaxRows   int32
+}
+
+func (q *Queries) GetAuditLogsByResource(ctx context.Context, arg GetAuditLogsByResourceParams) ([]AuditLog, error) {
+	rows, err := q.query(ctx, q.getAuditLogsByResourceStmt, getAuditLogsByResource,
+		arg.After,
+		arg.Before,
+		arg.Since,
+		arg.Until,
+		arg.Resource,
+		arg.Action,
+		arg.ActorID,
+		arg.ActorName,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AuditLog
+	for rows.Next() {
+		var i AuditLog
+		if err := rows.Scan(
+			&i.EntryIndex,
+			&i.At,
+			&i.ActorKind,
+			&i.ActorID,
+			&i.ActorName,
+			&i.TokenID,
+			&i.TokenName,
+			&i.Action,
+			&i.Resource,
+			&i.ResourceID,
+			&i.Target,
+			&i.RequestID,
+			&i.Address,
+			&i.UserAgent,
+			&i.Diff,
+			&i.Occurrences,
+			&i.Leaf,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const getAuditLogsByText = `-- name: GetAuditLogsByText :many
+SELECT entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff, occurrences, leaf FROM audit_logs
+WHERE audit_logs.entry_index > $1 AND audit_logs.entry_index < $2 AND audit_logs.at >= $3 AND audit_logs.at < $4
+  AND (CAST($5 AS TEXT) = '' OR audit_logs.resource = $5) AND (CAST($6 AS TEXT) = '' OR audit_logs.action = $6)
+  AND (CAST($7 AS TEXT) = '' OR audit_logs.actor_id = $7) AND (CAST($8 AS TEXT) = '' OR audit_logs.actor_name = $8)
+  AND audit_logs.entry_index IN (
+    SELECT a.entry_index FROM audit_logs a WHERE a.actor_name >= $9 AND a.actor_name < $10
+    UNION SELECT t.entry_index FROM audit_logs t WHERE t.target >= $9 AND t.target < $10
+    UNION SELECT i.entry_index FROM audit_logs i WHERE i.resource_id >= $9 AND i.resource_id < $10
+    UNION SELECT r.entry_index FROM audit_logs r WHERE r.request_id >= $9 AND r.request_id < $10
+  )
+ORDER BY audit_logs.entry_index DESC LIMIT $11
+`
+
+type GetAuditLogsByTextParams struct {
+	After     int64
+	Before    int64
+	Since     time.Time
+	Until     time.Time
+	Resource  string
+	Action    string
+	ActorID   string
+	ActorName string
+	Low       string
+	High      string
+	MaxRows   int32
+}
+
+func (q *Queries) GetAuditLogsByText(ctx context.Context, arg GetAuditLogsByTextParams) ([]AuditLog, error) {
+	rows, err := q.query(ctx, q.getAuditLogsByTextStmt, getAuditLogsByText,
+		arg.After,
+		arg.Before,
+		arg.Since,
+		arg.Until,
+		arg.Resource,
+		arg.Action,
+		arg.ActorID,
+		arg.ActorName,
+		arg.Low,
+		arg.High,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AuditLog
+	for rows.Next() {
+		var i AuditLog
+		if err := rows.Scan(
+			&i.EntryIndex,
+			&i.At,
+			&i.ActorKind,
+			&i.ActorID,
+			&i.ActorName,
+			&i.TokenID,
+			&i.TokenName,
+			&i.Action,
+			&i.Resource,
+			&i.ResourceID,
+			&i.Target,
+			&i.RequestID,
+			&i.Address,
+			&i.UserAgent,
+			&i.Diff,
+			&i.Occurrences,
+			&i.Leaf,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const getAuditLogsFrom = `-- name: GetAuditLogsFrom :many
+SELECT entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff, occurrences, leaf FROM audit_logs WHERE entry_index >= $1 AND entry_index < $2 ORDER BY entry_index
+`
+
+type GetAuditLogsFromParams struct {
+	FromIndex int64
+	ToIndex   int64
+}
+
+func (q *Queries) GetAuditLogsFrom(ctx context.Context, arg GetAuditLogsFromParams) ([]AuditLog, error) {
+	rows, err := q.query(ctx, q.getAuditLogsFromStmt, getAuditLogsFrom, arg.FromIndex, arg.ToIndex)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AuditLog
+	for rows.Next() {
+		var i AuditLog
+		if err := rows.Scan(
+			&i.EntryIndex,
+			&i.At,
+			&i.ActorKind,
+			&i.ActorID,
+			&i.ActorName,
+			&i.TokenID,
+			&i.TokenName,
+			&i.Action,
+			&i.Resource,
+			&i.ResourceID,
+			&i.Target,
+			&i.RequestID,
+			&i.Address,
+			&i.UserAgent,
+			&i.Diff,
+			&i.Occurrences,
+			&i.Leaf,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const getAuditTree = `-- name: GetAuditTree :many
+SELECT entry_index, hashes FROM audit_tree WHERE entry_index >= $1 ORDER BY entry_index LIMIT $2
+`
+
+type GetAuditTreeParams struct {
+	FromIndex int64
+	MaxRows   int32
+}
+
+func (q *Queries) GetAuditTree(ctx context.Context, arg GetAuditTreeParams) ([]AuditTree, error) {
+	rows, err := q.query(ctx, q.getAuditTreeStmt, getAuditTree, arg.FromIndex, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AuditTree
+	for rows.Next() {
+		var i AuditTree
+		if err := rows.Scan(&i.EntryIndex, &i.Hashes); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const getOldestAuditIndex = `-- name: GetOldestAuditIndex :one
+SELECT entry_index FROM audit_logs ORDER BY entry_index LIMIT 1
+`
+
+func (q *Queries) GetOldestAuditIndex(ctx context.Context) (int64, error) {
+	row := q.queryRow(ctx, q.getOldestAuditIndexStmt, getOldestAuditIndex)
+	var entry_index int64
+	err := row.Scan(&entry_index)
+	return entry_index, err
+}
+
+const getOldestAuditIndexSince = `-- name: GetOldestAuditIndexSince :one
+SELECT entry_index FROM audit_logs WHERE at >= $1 ORDER BY entry_index LIMIT 1
+`
+
+func (q *Queries) GetOldestAuditIndexSince(ctx context.Context, at time.Time) (int64, error) {
+	row := q.queryRow(ctx, q.getOldestAuditIndexSinceStmt, getOldestAuditIndexSince, at)
+	var entry_index int64
+	err := row.Scan(&entry_index)
+	return entry_index, err
+}
+
 const insertAuditLog = `-- name: InsertAuditLog :exec
 INSERT INTO audit_logs (
     entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target,
-    request_id, address, user_agent, diff
-) VALUES (
-    (SELECT CAST(COALESCE(MAX(entry_index), 0) + 1 AS BIGINT) FROM audit_logs),
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14
-)
+    request_id, address, user_agent, occurrences, diff, leaf
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 `
 
 type InsertAuditLogParams struct {
-	At         time.Time
-	ActorKind  string
-	ActorID    string
-	ActorName  string
-	TokenID    string
-	TokenName  string
-	Action     string
-	Resource   string
-	ResourceID string
-	Target     string
-	RequestID  string
-	Address    string
-	UserAgent  string
-	Diff       string
+	EntryIndex  int64
+	At          time.Time
+	ActorKind   string
+	ActorID     string
+	ActorName   string
+	TokenID     string
+	TokenName   string
+	Action      string
+	Resource    string
+	ResourceID  string
+	Target      string
+	RequestID   string
+	Address     string
+	UserAgent   string
+	Occurrences int64
+	Diff        string
+	Leaf        []byte
 }
 
 func (q *Queries) InsertAuditLog(ctx context.Context, arg InsertAuditLogParams) error {
 	_, err := q.exec(ctx, q.insertAuditLogStmt, insertAuditLog,
+		arg.EntryIndex,
 		arg.At,
 		arg.ActorKind,
 		arg.ActorID,
@@ -100,7 +661,67 @@ func (q *Queries) InsertAuditLog(ctx context.Context, arg InsertAuditLogParams) 
 		arg.RequestID,
 		arg.Address,
 		arg.UserAgent,
+		arg.Occurrences,
 		arg.Diff,
+		arg.Leaf,
 	)
+	return err
+}
+
+const insertAuditTree = `-- name: InsertAuditTree :exec
+INSERT INTO audit_tree (entry_index, hashes) VALUES ($1, $2)
+`
+
+type InsertAuditTreeParams struct {
+	EntryIndex int64
+	Hashes     []byte
+}
+
+func (q *Queries) InsertAuditTree(ctx context.Context, arg InsertAuditTreeParams) error {
+	_, err := q.exec(ctx, q.insertAuditTreeStmt, insertAuditTree, arg.EntryIndex, arg.Hashes)
+	return err
+}
+
+const lockAuditHead = `-- name: LockAuditHead :one
+UPDATE audit_head SET size = size RETURNING size, edge
+`
+
+type LockAuditHeadRow struct {
+	Size int64
+	Edge []byte
+}
+
+func (q *Queries) LockAuditHead(ctx context.Context) (LockAuditHeadRow, error) {
+	row := q.queryRow(ctx, q.lockAuditHeadStmt, lockAuditHead)
+	var i LockAuditHeadRow
+	err := row.Scan(&i.Size, &i.Edge)
+	return i, err
+}
+
+const setAuditLeaf = `-- name: SetAuditLeaf :exec
+UPDATE audit_logs SET leaf = $1 WHERE entry_index = $2
+`
+
+type SetAuditLeafParams struct {
+	Leaf       []byte
+	EntryIndex int64
+}
+
+func (q *Queries) SetAuditLeaf(ctx context.Context, arg SetAuditLeafParams) error {
+	_, err := q.exec(ctx, q.setAuditLeafStmt, setAuditLeaf, arg.Leaf, arg.EntryIndex)
+	return err
+}
+
+const updateAuditHead = `-- name: UpdateAuditHead :exec
+UPDATE audit_head SET size = $1, edge = $2
+`
+
+type UpdateAuditHeadParams struct {
+	Size int64
+	Edge []byte
+}
+
+func (q *Queries) UpdateAuditHead(ctx context.Context, arg UpdateAuditHeadParams) error {
+	_, err := q.exec(ctx, q.updateAuditHeadStmt, updateAuditHead, arg.Size, arg.Edge)
 	return err
 }

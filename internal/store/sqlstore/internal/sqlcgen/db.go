@@ -27,6 +27,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countAIProviderKeysStmt, err = db.PrepareContext(ctx, countAIProviderKeys); err != nil {
 		return nil, fmt.Errorf("error preparing query CountAIProviderKeys: %w", err)
 	}
+	if q.countAPIKeysOfOwnerStmt, err = db.PrepareContext(ctx, countAPIKeysOfOwner); err != nil {
+		return nil, fmt.Errorf("error preparing query CountAPIKeysOfOwner: %w", err)
+	}
 	if q.deleteAIProviderByIDStmt, err = db.PrepareContext(ctx, deleteAIProviderByID); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteAIProviderByID: %w", err)
 	}
@@ -36,8 +39,14 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteAPIKeyStmt, err = db.PrepareContext(ctx, deleteAPIKey); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteAPIKey: %w", err)
 	}
+	if q.deleteAuditLogsBelowStmt, err = db.PrepareContext(ctx, deleteAuditLogsBelow); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteAuditLogsBelow: %w", err)
+	}
 	if q.deleteChangesBeforeStmt, err = db.PrepareContext(ctx, deleteChangesBefore); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteChangesBefore: %w", err)
+	}
+	if q.deleteRoleStmt, err = db.PrepareContext(ctx, deleteRole); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteRole: %w", err)
 	}
 	if q.deleteUserStmt, err = db.PrepareContext(ctx, deleteUser); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteUser: %w", err)
@@ -69,8 +78,41 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.getAPIKeysStmt, err = db.PrepareContext(ctx, getAPIKeys); err != nil {
 		return nil, fmt.Errorf("error preparing query GetAPIKeys: %w", err)
 	}
+	if q.getAuditHashesStmt, err = db.PrepareContext(ctx, getAuditHashes); err != nil {
+		return nil, fmt.Errorf("error preparing query GetAuditHashes: %w", err)
+	}
+	if q.getAuditHeadStmt, err = db.PrepareContext(ctx, getAuditHead); err != nil {
+		return nil, fmt.Errorf("error preparing query GetAuditHead: %w", err)
+	}
+	if q.getAuditIndexBeforeStmt, err = db.PrepareContext(ctx, getAuditIndexBefore); err != nil {
+		return nil, fmt.Errorf("error preparing query GetAuditIndexBefore: %w", err)
+	}
+	if q.getAuditIndexSinceStmt, err = db.PrepareContext(ctx, getAuditIndexSince); err != nil {
+		return nil, fmt.Errorf("error preparing query GetAuditIndexSince: %w", err)
+	}
 	if q.getAuditLogsStmt, err = db.PrepareContext(ctx, getAuditLogs); err != nil {
 		return nil, fmt.Errorf("error preparing query GetAuditLogs: %w", err)
+	}
+	if q.getAuditLogsByActionStmt, err = db.PrepareContext(ctx, getAuditLogsByAction); err != nil {
+		return nil, fmt.Errorf("error preparing query GetAuditLogsByAction: %w", err)
+	}
+	if q.getAuditLogsByActorIDStmt, err = db.PrepareContext(ctx, getAuditLogsByActorID); err != nil {
+		return nil, fmt.Errorf("error preparing query GetAuditLogsByActorID: %w", err)
+	}
+	if q.getAuditLogsByActorNameStmt, err = db.PrepareContext(ctx, getAuditLogsByActorName); err != nil {
+		return nil, fmt.Errorf("error preparing query GetAuditLogsByActorName: %w", err)
+	}
+	if q.getAuditLogsByResourceStmt, err = db.PrepareContext(ctx, getAuditLogsByResource); err != nil {
+		return nil, fmt.Errorf("error preparing query GetAuditLogsByResource: %w", err)
+	}
+	if q.getAuditLogsByTextStmt, err = db.PrepareContext(ctx, getAuditLogsByText); err != nil {
+		return nil, fmt.Errorf("error preparing query GetAuditLogsByText: %w", err)
+	}
+	if q.getAuditLogsFromStmt, err = db.PrepareContext(ctx, getAuditLogsFrom); err != nil {
+		return nil, fmt.Errorf("error preparing query GetAuditLogsFrom: %w", err)
+	}
+	if q.getAuditTreeStmt, err = db.PrepareContext(ctx, getAuditTree); err != nil {
+		return nil, fmt.Errorf("error preparing query GetAuditTree: %w", err)
 	}
 	if q.getChangesSinceStmt, err = db.PrepareContext(ctx, getChangesSince); err != nil {
 		return nil, fmt.Errorf("error preparing query GetChangesSince: %w", err)
@@ -84,8 +126,23 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.getInstallationStmt, err = db.PrepareContext(ctx, getInstallation); err != nil {
 		return nil, fmt.Errorf("error preparing query GetInstallation: %w", err)
 	}
+	if q.getOldestAuditIndexStmt, err = db.PrepareContext(ctx, getOldestAuditIndex); err != nil {
+		return nil, fmt.Errorf("error preparing query GetOldestAuditIndex: %w", err)
+	}
+	if q.getOldestAuditIndexSinceStmt, err = db.PrepareContext(ctx, getOldestAuditIndexSince); err != nil {
+		return nil, fmt.Errorf("error preparing query GetOldestAuditIndexSince: %w", err)
+	}
 	if q.getOldestChangeStmt, err = db.PrepareContext(ctx, getOldestChange); err != nil {
 		return nil, fmt.Errorf("error preparing query GetOldestChange: %w", err)
+	}
+	if q.getRoleByIDStmt, err = db.PrepareContext(ctx, getRoleByID); err != nil {
+		return nil, fmt.Errorf("error preparing query GetRoleByID: %w", err)
+	}
+	if q.getRoleByNameStmt, err = db.PrepareContext(ctx, getRoleByName); err != nil {
+		return nil, fmt.Errorf("error preparing query GetRoleByName: %w", err)
+	}
+	if q.getRolesStmt, err = db.PrepareContext(ctx, getRoles); err != nil {
+		return nil, fmt.Errorf("error preparing query GetRoles: %w", err)
 	}
 	if q.getUserByIDStmt, err = db.PrepareContext(ctx, getUserByID); err != nil {
 		return nil, fmt.Errorf("error preparing query GetUserByID: %w", err)
@@ -108,6 +165,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertAuditLogStmt, err = db.PrepareContext(ctx, insertAuditLog); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertAuditLog: %w", err)
 	}
+	if q.insertAuditTreeStmt, err = db.PrepareContext(ctx, insertAuditTree); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertAuditTree: %w", err)
+	}
 	if q.insertChangeStmt, err = db.PrepareContext(ctx, insertChange); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertChange: %w", err)
 	}
@@ -117,14 +177,23 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertInstallationStmt, err = db.PrepareContext(ctx, insertInstallation); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertInstallation: %w", err)
 	}
+	if q.insertRoleStmt, err = db.PrepareContext(ctx, insertRole); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertRole: %w", err)
+	}
 	if q.insertUserStmt, err = db.PrepareContext(ctx, insertUser); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertUser: %w", err)
+	}
+	if q.lockAuditHeadStmt, err = db.PrepareContext(ctx, lockAuditHead); err != nil {
+		return nil, fmt.Errorf("error preparing query LockAuditHead: %w", err)
 	}
 	if q.lockInstallationStmt, err = db.PrepareContext(ctx, lockInstallation); err != nil {
 		return nil, fmt.Errorf("error preparing query LockInstallation: %w", err)
 	}
 	if q.raiseGenerationStmt, err = db.PrepareContext(ctx, raiseGeneration); err != nil {
 		return nil, fmt.Errorf("error preparing query RaiseGeneration: %w", err)
+	}
+	if q.setAuditLeafStmt, err = db.PrepareContext(ctx, setAuditLeaf); err != nil {
+		return nil, fmt.Errorf("error preparing query SetAuditLeaf: %w", err)
 	}
 	if q.touchAIProviderStmt, err = db.PrepareContext(ctx, touchAIProvider); err != nil {
 		return nil, fmt.Errorf("error preparing query TouchAIProvider: %w", err)
@@ -144,11 +213,17 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.updateAPIKeyStmt, err = db.PrepareContext(ctx, updateAPIKey); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateAPIKey: %w", err)
 	}
+	if q.updateAuditHeadStmt, err = db.PrepareContext(ctx, updateAuditHead); err != nil {
+		return nil, fmt.Errorf("error preparing query UpdateAuditHead: %w", err)
+	}
 	if q.updateEncryptedAIProviderKeyStmt, err = db.PrepareContext(ctx, updateEncryptedAIProviderKey); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateEncryptedAIProviderKey: %w", err)
 	}
 	if q.updateEncryptedAIProviderSettingsStmt, err = db.PrepareContext(ctx, updateEncryptedAIProviderSettings); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateEncryptedAIProviderSettings: %w", err)
+	}
+	if q.updateRoleStmt, err = db.PrepareContext(ctx, updateRole); err != nil {
+		return nil, fmt.Errorf("error preparing query UpdateRole: %w", err)
 	}
 	if q.updateUserStmt, err = db.PrepareContext(ctx, updateUser); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateUser: %w", err)
@@ -161,6 +236,11 @@ func (q *Queries) Close() error {
 	if q.countAIProviderKeysStmt != nil {
 		if cerr := q.countAIProviderKeysStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countAIProviderKeysStmt: %w", cerr)
+		}
+	}
+	if q.countAPIKeysOfOwnerStmt != nil {
+		if cerr := q.countAPIKeysOfOwnerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countAPIKeysOfOwnerStmt: %w", cerr)
 		}
 	}
 	if q.deleteAIProviderByIDStmt != nil {
@@ -178,9 +258,19 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing deleteAPIKeyStmt: %w", cerr)
 		}
 	}
+	if q.deleteAuditLogsBelowStmt != nil {
+		if cerr := q.deleteAuditLogsBelowStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteAuditLogsBelowStmt: %w", cerr)
+		}
+	}
 	if q.deleteChangesBeforeStmt != nil {
 		if cerr := q.deleteChangesBeforeStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteChangesBeforeStmt: %w", cerr)
+		}
+	}
+	if q.deleteRoleStmt != nil {
+		if cerr := q.deleteRoleStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteRoleStmt: %w", cerr)
 		}
 	}
 	if q.deleteUserStmt != nil {
@@ -233,9 +323,64 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing getAPIKeysStmt: %w", cerr)
 		}
 	}
+	if q.getAuditHashesStmt != nil {
+		if cerr := q.getAuditHashesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getAuditHashesStmt: %w", cerr)
+		}
+	}
+	if q.getAuditHeadStmt != nil {
+		if cerr := q.getAuditHeadStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getAuditHeadStmt: %w", cerr)
+		}
+	}
+	if q.getAuditIndexBeforeStmt != nil {
+		if cerr := q.getAuditIndexBeforeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getAuditIndexBeforeStmt: %w", cerr)
+		}
+	}
+	if q.getAuditIndexSinceStmt != nil {
+		if cerr := q.getAuditIndexSinceStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getAuditIndexSinceStmt: %w", cerr)
+		}
+	}
 	if q.getAuditLogsStmt != nil {
 		if cerr := q.getAuditLogsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getAuditLogsStmt: %w", cerr)
+		}
+	}
+	if q.getAuditLogsByActionStmt != nil {
+		if cerr := q.getAuditLogsByActionStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getAuditLogsByActionStmt: %w", cerr)
+		}
+	}
+	if q.getAuditLogsByActorIDStmt != nil {
+		if cerr := q.getAuditLogsByActorIDStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getAuditLogsByActorIDStmt: %w", cerr)
+		}
+	}
+	if q.getAuditLogsByActorNameStmt != nil {
+		if cerr := q.getAuditLogsByActorNameStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getAuditLogsByActorNameStmt: %w", cerr)
+		}
+	}
+	if q.getAuditLogsByResourceStmt != nil {
+		if cerr := q.getAuditLogsByResourceStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getAuditLogsByResourceStmt: %w", cerr)
+		}
+	}
+	if q.getAuditLogsByTextStmt != nil {
+		if cerr := q.getAuditLogsByTextStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getAuditLogsByTextStmt: %w", cerr)
+		}
+	}
+	if q.getAuditLogsFromStmt != nil {
+		if cerr := q.getAuditLogsFromStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getAuditLogsFromStmt: %w", cerr)
+		}
+	}
+	if q.getAuditTreeStmt != nil {
+		if cerr := q.getAuditTreeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getAuditTreeStmt: %w", cerr)
 		}
 	}
 	if q.getChangesSinceStmt != nil {
@@ -258,9 +403,34 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing getInstallationStmt: %w", cerr)
 		}
 	}
+	if q.getOldestAuditIndexStmt != nil {
+		if cerr := q.getOldestAuditIndexStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getOldestAuditIndexStmt: %w", cerr)
+		}
+	}
+	if q.getOldestAuditIndexSinceStmt != nil {
+		if cerr := q.getOldestAuditIndexSinceStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getOldestAuditIndexSinceStmt: %w", cerr)
+		}
+	}
 	if q.getOldestChangeStmt != nil {
 		if cerr := q.getOldestChangeStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getOldestChangeStmt: %w", cerr)
+		}
+	}
+	if q.getRoleByIDStmt != nil {
+		if cerr := q.getRoleByIDStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getRoleByIDStmt: %w", cerr)
+		}
+	}
+	if q.getRoleByNameStmt != nil {
+		if cerr := q.getRoleByNameStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getRoleByNameStmt: %w", cerr)
+		}
+	}
+	if q.getRolesStmt != nil {
+		if cerr := q.getRolesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getRolesStmt: %w", cerr)
 		}
 	}
 	if q.getUserByIDStmt != nil {
@@ -298,6 +468,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertAuditLogStmt: %w", cerr)
 		}
 	}
+	if q.insertAuditTreeStmt != nil {
+		if cerr := q.insertAuditTreeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertAuditTreeStmt: %w", cerr)
+		}
+	}
 	if q.insertChangeStmt != nil {
 		if cerr := q.insertChangeStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertChangeStmt: %w", cerr)
@@ -313,9 +488,19 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertInstallationStmt: %w", cerr)
 		}
 	}
+	if q.insertRoleStmt != nil {
+		if cerr := q.insertRoleStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertRoleStmt: %w", cerr)
+		}
+	}
 	if q.insertUserStmt != nil {
 		if cerr := q.insertUserStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertUserStmt: %w", cerr)
+		}
+	}
+	if q.lockAuditHeadStmt != nil {
+		if cerr := q.lockAuditHeadStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lockAuditHeadStmt: %w", cerr)
 		}
 	}
 	if q.lockInstallationStmt != nil {
@@ -326,6 +511,11 @@ func (q *Queries) Close() error {
 	if q.raiseGenerationStmt != nil {
 		if cerr := q.raiseGenerationStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing raiseGenerationStmt: %w", cerr)
+		}
+	}
+	if q.setAuditLeafStmt != nil {
+		if cerr := q.setAuditLeafStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing setAuditLeafStmt: %w", cerr)
 		}
 	}
 	if q.touchAIProviderStmt != nil {
@@ -358,6 +548,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing updateAPIKeyStmt: %w", cerr)
 		}
 	}
+	if q.updateAuditHeadStmt != nil {
+		if cerr := q.updateAuditHeadStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing updateAuditHeadStmt: %w", cerr)
+		}
+	}
 	if q.updateEncryptedAIProviderKeyStmt != nil {
 		if cerr := q.updateEncryptedAIProviderKeyStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing updateEncryptedAIProviderKeyStmt: %w", cerr)
@@ -366,6 +561,11 @@ func (q *Queries) Close() error {
 	if q.updateEncryptedAIProviderSettingsStmt != nil {
 		if cerr := q.updateEncryptedAIProviderSettingsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing updateEncryptedAIProviderSettingsStmt: %w", cerr)
+		}
+	}
+	if q.updateRoleStmt != nil {
+		if cerr := q.updateRoleStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing updateRoleStmt: %w", cerr)
 		}
 	}
 	if q.updateUserStmt != nil {
@@ -413,10 +613,13 @@ type Queries struct {
 	db                                    DBTX
 	tx                                    *sql.Tx
 	countAIProviderKeysStmt               *sql.Stmt
+	countAPIKeysOfOwnerStmt               *sql.Stmt
 	deleteAIProviderByIDStmt              *sql.Stmt
 	deleteAIProviderKeyStmt               *sql.Stmt
 	deleteAPIKeyStmt                      *sql.Stmt
+	deleteAuditLogsBelowStmt              *sql.Stmt
 	deleteChangesBeforeStmt               *sql.Stmt
+	deleteRoleStmt                        *sql.Stmt
 	deleteUserStmt                        *sql.Stmt
 	getAIProviderByIDStmt                 *sql.Stmt
 	getAIProviderByNameStmt               *sql.Stmt
@@ -427,12 +630,28 @@ type Queries struct {
 	getAPIKeyByIDStmt                     *sql.Stmt
 	getAPIKeyByTokenHashStmt              *sql.Stmt
 	getAPIKeysStmt                        *sql.Stmt
+	getAuditHashesStmt                    *sql.Stmt
+	getAuditHeadStmt                      *sql.Stmt
+	getAuditIndexBeforeStmt               *sql.Stmt
+	getAuditIndexSinceStmt                *sql.Stmt
 	getAuditLogsStmt                      *sql.Stmt
+	getAuditLogsByActionStmt              *sql.Stmt
+	getAuditLogsByActorIDStmt             *sql.Stmt
+	getAuditLogsByActorNameStmt           *sql.Stmt
+	getAuditLogsByResourceStmt            *sql.Stmt
+	getAuditLogsByTextStmt                *sql.Stmt
+	getAuditLogsFromStmt                  *sql.Stmt
+	getAuditTreeStmt                      *sql.Stmt
 	getChangesSinceStmt                   *sql.Stmt
 	getDBCryptKeyStmt                     *sql.Stmt
 	getDBCryptKeysStmt                    *sql.Stmt
 	getInstallationStmt                   *sql.Stmt
+	getOldestAuditIndexStmt               *sql.Stmt
+	getOldestAuditIndexSinceStmt          *sql.Stmt
 	getOldestChangeStmt                   *sql.Stmt
+	getRoleByIDStmt                       *sql.Stmt
+	getRoleByNameStmt                     *sql.Stmt
+	getRolesStmt                          *sql.Stmt
 	getUserByIDStmt                       *sql.Stmt
 	getUserByNameStmt                     *sql.Stmt
 	getUsersStmt                          *sql.Stmt
@@ -440,20 +659,26 @@ type Queries struct {
 	insertAIProviderKeyStmt               *sql.Stmt
 	insertAPIKeyStmt                      *sql.Stmt
 	insertAuditLogStmt                    *sql.Stmt
+	insertAuditTreeStmt                   *sql.Stmt
 	insertChangeStmt                      *sql.Stmt
 	insertDBCryptKeyStmt                  *sql.Stmt
 	insertInstallationStmt                *sql.Stmt
+	insertRoleStmt                        *sql.Stmt
 	insertUserStmt                        *sql.Stmt
+	lockAuditHeadStmt                     *sql.Stmt
 	lockInstallationStmt                  *sql.Stmt
 	raiseGenerationStmt                   *sql.Stmt
+	setAuditLeafStmt                      *sql.Stmt
 	touchAIProviderStmt                   *sql.Stmt
 	touchAIProviderKeyStmt                *sql.Stmt
 	touchAPIKeyStmt                       *sql.Stmt
 	updateAIProviderStmt                  *sql.Stmt
 	updateAIProviderKeyStmt               *sql.Stmt
 	updateAPIKeyStmt                      *sql.Stmt
+	updateAuditHeadStmt                   *sql.Stmt
 	updateEncryptedAIProviderKeyStmt      *sql.Stmt
 	updateEncryptedAIProviderSettingsStmt *sql.Stmt
+	updateRoleStmt                        *sql.Stmt
 	updateUserStmt                        *sql.Stmt
 }
 
@@ -462,10 +687,13 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		db:                                    tx,
 		tx:                                    tx,
 		countAIProviderKeysStmt:               q.countAIProviderKeysStmt,
+		countAPIKeysOfOwnerStmt:               q.countAPIKeysOfOwnerStmt,
 		deleteAIProviderByIDStmt:              q.deleteAIProviderByIDStmt,
 		deleteAIProviderKeyStmt:               q.deleteAIProviderKeyStmt,
 		deleteAPIKeyStmt:                      q.deleteAPIKeyStmt,
+		deleteAuditLogsBelowStmt:              q.deleteAuditLogsBelowStmt,
 		deleteChangesBeforeStmt:               q.deleteChangesBeforeStmt,
+		deleteRoleStmt:                        q.deleteRoleStmt,
 		deleteUserStmt:                        q.deleteUserStmt,
 		getAIProviderByIDStmt:                 q.getAIProviderByIDStmt,
 		getAIProviderByNameStmt:               q.getAIProviderByNameStmt,
@@ -476,12 +704,28 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getAPIKeyByIDStmt:                     q.getAPIKeyByIDStmt,
 		getAPIKeyByTokenHashStmt:              q.getAPIKeyByTokenHashStmt,
 		getAPIKeysStmt:                        q.getAPIKeysStmt,
+		getAuditHashesStmt:                    q.getAuditHashesStmt,
+		getAuditHeadStmt:                      q.getAuditHeadStmt,
+		getAuditIndexBeforeStmt:               q.getAuditIndexBeforeStmt,
+		getAuditIndexSinceStmt:                q.getAuditIndexSinceStmt,
 		getAuditLogsStmt:                      q.getAuditLogsStmt,
+		getAuditLogsByActionStmt:              q.getAuditLogsByActionStmt,
+		getAuditLogsByActorIDStmt:             q.getAuditLogsByActorIDStmt,
+		getAuditLogsByActorNameStmt:           q.getAuditLogsByActorNameStmt,
+		getAuditLogsByResourceStmt:            q.getAuditLogsByResourceStmt,
+		getAuditLogsByTextStmt:                q.getAuditLogsByTextStmt,
+		getAuditLogsFromStmt:                  q.getAuditLogsFromStmt,
+		getAuditTreeStmt:                      q.getAuditTreeStmt,
 		getChangesSinceStmt:                   q.getChangesSinceStmt,
 		getDBCryptKeyStmt:                     q.getDBCryptKeyStmt,
 		getDBCryptKeysStmt:                    q.getDBCryptKeysStmt,
 		getInstallationStmt:                   q.getInstallationStmt,
+		getOldestAuditIndexStmt:               q.getOldestAuditIndexStmt,
+		getOldestAuditIndexSinceStmt:          q.getOldestAuditIndexSinceStmt,
 		getOldestChangeStmt:                   q.getOldestChangeStmt,
+		getRoleByIDStmt:                       q.getRoleByIDStmt,
+		getRoleByNameStmt:                     q.getRoleByNameStmt,
+		getRolesStmt:                          q.getRolesStmt,
 		getUserByIDStmt:                       q.getUserByIDStmt,
 		getUserByNameStmt:                     q.getUserByNameStmt,
 		getUsersStmt:                          q.getUsersStmt,
@@ -489,20 +733,26 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertAIProviderKeyStmt:               q.insertAIProviderKeyStmt,
 		insertAPIKeyStmt:                      q.insertAPIKeyStmt,
 		insertAuditLogStmt:                    q.insertAuditLogStmt,
+		insertAuditTreeStmt:                   q.insertAuditTreeStmt,
 		insertChangeStmt:                      q.insertChangeStmt,
 		insertDBCryptKeyStmt:                  q.insertDBCryptKeyStmt,
 		insertInstallationStmt:                q.insertInstallationStmt,
+		insertRoleStmt:                        q.insertRoleStmt,
 		insertUserStmt:                        q.insertUserStmt,
+		lockAuditHeadStmt:                     q.lockAuditHeadStmt,
 		lockInstallationStmt:                  q.lockInstallationStmt,
 		raiseGenerationStmt:                   q.raiseGenerationStmt,
+		setAuditLeafStmt:                      q.setAuditLeafStmt,
 		touchAIProviderStmt:                   q.touchAIProviderStmt,
 		touchAIProviderKeyStmt:                q.touchAIProviderKeyStmt,
 		touchAPIKeyStmt:                       q.touchAPIKeyStmt,
 		updateAIProviderStmt:                  q.updateAIProviderStmt,
 		updateAIProviderKeyStmt:               q.updateAIProviderKeyStmt,
 		updateAPIKeyStmt:                      q.updateAPIKeyStmt,
+		updateAuditHeadStmt:                   q.updateAuditHeadStmt,
 		updateEncryptedAIProviderKeyStmt:      q.updateEncryptedAIProviderKeyStmt,
 		updateEncryptedAIProviderSettingsStmt: q.updateEncryptedAIProviderSettingsStmt,
+		updateRoleStmt:                        q.updateRoleStmt,
 		updateUserStmt:                        q.updateUserStmt,
 	}
 }

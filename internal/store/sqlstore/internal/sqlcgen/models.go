@@ -99,24 +99,32 @@ type APIKey struct {
 	ExpiresAt  sql.NullTime
 	LastUsedAt sql.NullTime
 	CreatedAt  time.Time
+	Ceiling    string
 }
 
 type AuditLog struct {
+	EntryIndex  int64
+	At          time.Time
+	ActorKind   string
+	ActorID     string
+	ActorName   string
+	TokenID     string
+	TokenName   string
+	Action      string
+	Resource    string
+	ResourceID  string
+	Target      string
+	RequestID   string
+	Address     string
+	UserAgent   string
+	Diff        string
+	Occurrences int64
+	Leaf        []byte
+}
+
+type AuditTree struct {
 	EntryIndex int64
-	At         time.Time
-	ActorKind  string
-	ActorID    string
-	ActorName  string
-	TokenID    string
-	TokenName  string
-	Action     string
-	Resource   string
-	ResourceID string
-	Target     string
-	RequestID  string
-	Address    string
-	UserAgent  string
-	Diff       string
+	Hashes     []byte
 }
 
 type Change struct {
@@ -144,10 +152,19 @@ type Installation struct {
 	CreatedAt  time.Time
 }
 
+type Role struct {
+	ID          string
+	Name        string
+	Description string
+	Permissions string
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+}
+
 type User struct {
 	ID        string
 	Name      string
-	Role      string
+	Roles     string
 	Disabled  bool
 	CreatedAt time.Time
 	UpdatedAt time.Time

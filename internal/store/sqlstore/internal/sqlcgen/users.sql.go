@@ -11,7 +11,7 @@ import (
 )
 
 const deleteUser = `-- name: DeleteUser :one
-DELETE FROM users WHERE id = $1 RETURNING id, name, role, disabled, created_at, updated_at
+DELETE FROM users WHERE id = $1 RETURNING id, name, roles, disabled, created_at, updated_at
 `
 
 func (q *Queries) DeleteUser(ctx context.Context, id string) (User, error) {
@@ -20,7 +20,7 @@ func (q *Queries) DeleteUser(ctx context.Context, id string) (User, error) {
 	err := row.Scan(
 		&i.ID,
 		&i.Name,
-		&i.Role,
+		&i.Roles,
 		&i.Disabled,
 		&i.CreatedAt,
 		&i.UpdatedAt,
@@ -29,7 +29,7 @@ func (q *Queries) DeleteUser(ctx context.Context, id string) (User, error) {
 }
 
 const getUserByID = `-- name: GetUserByID :one
-SELECT id, name, role, disabled, created_at, updated_at FROM users WHERE id = $1
+SELECT id, name, roles, disabled, created_at, updated_at FROM users WHERE id = $1
 `
 
 func (q *Queries) GetUserByID(ctx context.Context, id string) (User, error) {
@@ -38,7 +38,7 @@ func (q *Queries) GetUserByID(ctx context.Context, id string) (User, error) {
 	err := row.Scan(
 		&i.ID,
 		&i.Name,
-		&i.Role,
+		&i.Roles,
 		&i.Disabled,
 		&i.CreatedAt,
 		&i.UpdatedAt,
@@ -47,7 +47,7 @@ func (q *Queries) GetUserByID(ctx context.Context, id string) (User, error) {
 }
 
 const getUserByName = `-- name: GetUserByName :one
-SELECT id, name, role, disabled, created_at, updated_at FROM users WHERE name = $1
+SELECT id, name, roles, disabled, created_at, updated_at FROM users WHERE name = $1
 `
 
 func (q *Queries) GetUserByName(ctx context.Context, name string) (User, error) {
@@ -56,7 +56,7 @@ func (q *Queries) GetUserByName(ctx context.Context, name string) (User, error) 
 	err := row.Scan(
 		&i.ID,
 		&i.Name,
-		&i.Role,
+		&i.Roles,
 		&i.Disabled,
 		&i.CreatedAt,
 		&i.UpdatedAt,
@@ -65,7 +65,7 @@ func (q *Queries) GetUserByName(ctx context.Context, name string) (User, error) 
 }
 
 const getUsers = `-- name: GetUsers :many
-SELECT id, name, role, disabled, created_at, updated_at FROM users
+SELECT id, name, roles, disabled, created_at, updated_at FROM users
 WHERE (CAST($1 AS BOOLEAN) OR id = $2) AND id > $3
 ORDER BY id LIMIT $4
 `
@@ -94,7 +94,7 @@ func (q *Queries) GetUsers(ctx context.Context, arg GetUsersParams) ([]User, err
 		if err := rows.Scan(
 			&i.ID,
 			&i.Name,
-			&i.Role,
+			&i.Roles,
 			&i.Disabled,
 			&i.CreatedAt,
 			&i.UpdatedAt,
@@ -113,13 +113,13 @@ func (q *Queries) GetUsers(ctx context.Context, arg GetUsersParams) ([]User, err
 }
 
 const insertUser = `-- name: InsertUser :one
-INSERT INTO users (id, name, role, disabled, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id, name, role, disabled, created_at, updated_at
+INSERT INTO users (id, name, roles, disabled, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id, name, roles, disabled, created_at, updated_at
 `
 
 type InsertUserParams struct {
 	ID        string
 	Name      string
-	Role      string
+	Roles     string
 	Disabled  bool
 	CreatedAt time.Time
 	UpdatedAt time.Time
@@ -129,7 +129,7 @@ func (q *Queries) InsertUser(ctx context.Context, arg InsertUserParams) (User, e
 	row := q.queryRow(ctx, q.insertUserStmt, insertUser,
 		arg.ID,
 		arg.Name,
-		arg.Role,
+		arg.Roles,
 		arg.Disabled,
 		arg.CreatedAt,
 		arg.UpdatedAt,
@@ -138,7 +138,7 @@ func (q *Queries) InsertUser(ctx context.Context, arg InsertUserParams) (User, e
 	err := row.Scan(
 		&i.ID,
 		&i.Name,
-		&i.Role,
+		&i.Roles,
 		&i.Disabled,
 		&i.CreatedAt,
 		&i.UpdatedAt,
@@ -147,12 +147,12 @@ func (q *Queries) InsertUser(ctx context.Context, arg InsertUserParams) (User, e
 }
 
 const updateUser = `-- name: UpdateUser :one
-UPDATE users SET name = $1, role = $2, disabled = $3, updated_at = $4 WHERE id = $5 RETURNING id, name, role, disabled, created_at, updated_at
+UPDATE users SET name = $1, roles = $2, disabled = $3, updated_at = $4 WHERE id = $5 RETURNING id, name, roles, disabled, created_at, updated_at
 `
 
 type UpdateUserParams struct {
 	Name      string
-	Role      string
+	Roles     string
 	Disabled  bool
 	UpdatedAt time.Time
 	ID        string
@@ -161,7 +161,7 @@ type UpdateUserParams struct {
 func (q *Queries) UpdateUser(ctx context.Context, arg UpdateUserParams) (User, error) {
 	row := q.queryRow(ctx, q.updateUserStmt, updateUser,
 		arg.Name,
-		arg.Role,
+		arg.Roles,
 		arg.Disabled,
 		arg.UpdatedAt,
 		arg.ID,
@@ -170,7 +170,7 @@ func (q *Queries) UpdateUser(ctx context.Context, arg UpdateUserParams) (User, e
 	err := row.Scan(
 		&i.ID,
 		&i.Name,
-		&i.Role,
+		&i.Roles,
 		&i.Disabled,
 		&i.CreatedAt,
 		&i.UpdatedAt,
