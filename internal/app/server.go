@@ -20,6 +20,7 @@ import (
 	"github.com/gatehousehq/gatehouse/client"
 	"github.com/gatehousehq/gatehouse/internal/authn"
 	"github.com/gatehousehq/gatehouse/internal/catalog"
+	"github.com/gatehousehq/gatehouse/internal/clientaddr"
 	"github.com/gatehousehq/gatehouse/internal/config"
 	"github.com/gatehousehq/gatehouse/internal/datadir"
 	"github.com/gatehousehq/gatehouse/internal/gateway"
@@ -27,7 +28,10 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/keypool"
 	"github.com/gatehousehq/gatehouse/internal/lastuse"
 	"github.com/gatehousehq/gatehouse/internal/netguard"
+	"github.com/gatehousehq/gatehouse/internal/rbac"
 	"github.com/gatehousehq/gatehouse/internal/routing"
+	"github.com/gatehousehq/gatehouse/internal/store"
+	"github.com/gatehousehq/gatehouse/internal/tally"
 	"github.com/gatehousehq/gatehouse/internal/token"
 	"github.com/gatehousehq/gatehouse/internal/webui"
 )
@@ -68,6 +72,7 @@ type Server struct {
 	store     *openStore
 	table     *routing.Table
 	uses      *lastuse.Recorder
+	events    *tally.Tally
 	transport *http.Transport
 	listener  net.Listener
 	http      *http.Server
@@ -102,7 +107,8 @@ func (s *Server) start(ctx context.Context, o Options) (err error) {
 	if s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.HTTPAddress); err != nil {
 		return listenError(cfg.HTTPAddress, err)
 	}
-	if s.store, err = openDatabase(ctx, cfg, o.Log, o.Now); err != nil {
+	s.events = tally.New(authn.Recorder, o.Log, o.Now)
+	if s.store, err = openDatabase(ctx, cfg, o.Log, o.Now, s.events); err != nil {
 		return err
 	}
 	s.table = routing.NewTable(s.store.db, authn.Compiler, o.Log)
@@ -151,12 +157,13 @@ func (s *Server) handler(o Options) http.Handler {
 			s.uses.Token(tokenID, at)
 			s.uses.Key(keyID, at)
 		},
+		OnRefused:     s.refused,
 		MaxReplayBody: s.cfg.ReplayBody, MaxReplayMemory: s.cfg.ReplayMemory,
 		FirstByteTimeout: s.cfg.FirstByteTimeout, IdleTimeout: s.cfg.IdleTimeout,
 	})
 	api := httpapi.New(httpapi.Config{
 		DB:    s.store.db,
-		Auth:  authn.New(s.store.db, o.Now),
+		Auth:  authn.New(s.store.db, o.Now, s.events.LoginFailed),
 		Rules: catalog.Rules{Reserved: gateway.Reserved(), CheckHost: policy.CheckHost},
 		KeyState: func(providerName, keyID string) client.KeyState {
 			return keyState(pool, s.table.Current().Provider(providerName), keyID)
@@ -175,6 +182,17 @@ func (s *Server) handler(o Options) http.Handler {
 			ui.ServeHTTP(w, r)
 		}
 	})
+}
+
+// refused counts what the gateway refuses for the token, as the API's refusals
+// are.
+func (s *Server) refused(r *http.Request, rec gateway.Record) {
+	who := authn.Refused(rec.TokenID, rec.Token, store.Origin{RequestID: rec.ID, Address: clientaddr.Of(r, s.cfg.TrustedProxies)})
+	if rec.Status == http.StatusUnauthorized {
+		s.events.LoginFailed(who, rec.Reason)
+		return
+	}
+	s.events.Denied(who, &store.DeniedError{Missing: rbac.Permission{Resource: rbac.Gateway, Action: rbac.Use}, Reason: rec.Reason})
 }
 
 // keyState asks the pool for a key as the gateway has it. A key that is not in
@@ -241,6 +259,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	work.Go(func() { s.table.Follow(background, every) })
 	work.Go(func() { s.uses.Run(background, flushUses) })
+	work.Go(func() { s.events.Run(background, s.store.db) })
 
 	served := make(chan error, 1)
 	go func() { // ends with Shutdown or Close, below

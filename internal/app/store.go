@@ -25,6 +25,7 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/store/dbauthz"
 	"github.com/gatehousehq/gatehouse/internal/store/dbcrypt"
 	"github.com/gatehousehq/gatehouse/internal/store/sqlstore"
+	"github.com/gatehousehq/gatehouse/internal/tally"
 )
 
 // ownerName is the name of the first user.
@@ -38,8 +39,9 @@ type openStore struct {
 
 // openDatabase opens the store of a server. Where there is none yet it makes
 // the encryption key, the data keys, the owner and their token; else it needs
-// the encryption key that the database was made with.
-func openDatabase(ctx context.Context, cfg config.Config, log *slog.Logger, now func() time.Time) (*openStore, error) {
+// the encryption key that the database was made with. What is denied, and each
+// secret that is opened, is told to events.
+func openDatabase(ctx context.Context, cfg config.Config, log *slog.Logger, now func() time.Time, events *tally.Tally) (*openStore, error) {
 	s := setup{dir: cfg.DataDir, log: log, now: now}
 	sc := sqlstore.Config{URL: cfg.DatabaseURL, Now: now, Initialise: s.initialise}
 	if cfg.DatabaseURL.IsZero() {
@@ -49,12 +51,14 @@ func openDatabase(ctx context.Context, cfg config.Config, log *slog.Logger, now 
 	if err != nil {
 		return nil, err
 	}
-	return &openStore{layered(backend, s.ring, now), backend}, nil
+	db := layered(backend, s.ring, now, events.Note)
+	db.OnDenied(events.Denied)
+	return &openStore{db, backend}, nil
 }
 
 // layered is the one place where the layers are put on a backend.
-func layered(b *sqlstore.Backend, keys dbcrypt.Keys, now func() time.Time) *store.DB {
-	return store.New(b, dbcrypt.Layer(keys, b.Installation()), dbaudit.Layer(now, nil), dbauthz.Layer)
+func layered(b *sqlstore.Backend, keys dbcrypt.Keys, now func() time.Time, note func(store.AuditEntry)) *store.DB {
+	return store.New(b, dbcrypt.Layer(keys, b.Installation()), dbaudit.Layer(now, note), dbauthz.Layer)
 }
 
 // A setup makes or finds the keys of an installation.
@@ -67,7 +71,7 @@ type setup struct {
 
 // initialise runs while no other server can be in the same place.
 func (s *setup) initialise(ctx context.Context, b *sqlstore.Backend) error {
-	db := layered(b, &keyring.Ring{}, s.now) // nothing here needs sealing
+	db := layered(b, &keyring.Ring{}, s.now, nil) // nothing here needs sealing
 	wrapped, err := listKeys(ctx, db)
 	if err != nil {
 		return err

@@ -24,10 +24,11 @@ var law = map[string]rule{
 
 	// The control plane. httpapi knows neither rbac nor the layers: who may do
 	// what, and what is written down about it, is not decided there.
-	"internal/httpapi":  {own: []string{"client", "internal/authn", "internal/catalog", "internal/secret", "internal/store"}, modules: []string{huma, uuid}},
+	"internal/httpapi":  {own: []string{"client", "internal/authn", "internal/catalog", "internal/clientaddr", "internal/secret", "internal/store"}, modules: []string{huma, uuid}},
 	"internal/webui":    {},
 	"internal/authn":    {own: []string{"internal/rbac", "internal/secret", "internal/store", "internal/token"}, modules: []string{uuid}},
 	"internal/catalog":  {own: []string{"internal/origin", "internal/secret", "internal/settings", "internal/store"}, modules: []string{uuid}},
+	"internal/tally":    {own: []string{"internal/rbac", "internal/store"}},
 	"internal/lastuse":  {own: []string{"internal/rbac", "internal/store"}},
 	"internal/keyring":  {own: []string{"internal/secret", "internal/store", "internal/store/dbcrypt"}},
 	"internal/rbac":     {},
@@ -66,11 +67,12 @@ var law = map[string]rule{
 	"internal/mockupstream":       {own: []string{"internal/secret"}, modules: []string{gjson}},
 
 	// Leaves: the standard library, and secret.
-	"internal/secret":   {},
-	"internal/token":    {own: []string{"internal/secret"}},
-	"internal/datadir":  {},
-	"internal/origin":   {},
-	"internal/netguard": {},
+	"internal/secret":     {},
+	"internal/token":      {own: []string{"internal/secret"}},
+	"internal/datadir":    {},
+	"internal/clientaddr": {},
+	"internal/origin":     {},
+	"internal/netguard":   {},
 
 	// What builds, documents and measures. None of it is in the product.
 	"internal/arch":           {},

@@ -48,23 +48,66 @@ func system(name string, role rbac.Role) store.Actor {
 	return store.Actor{Kind: store.ActorSystem, ID: name, Name: name, Power: role.Grants()}
 }
 
-// An Authenticator turns tokens into actors.
-type Authenticator struct {
-	db  *store.DB
-	now func() time.Time
+// Refused returns whom an audit entry is about that was refused by others than
+// this package: the bearer of a token, or nobody known if it has no id. The
+// actor has no power.
+func Refused(tokenID, tokenName string, origin store.Origin) store.Actor {
+	kind := store.ActorUser
+	if tokenID == "" {
+		kind = store.ActorAnonymous
+	}
+	return store.Actor{Kind: kind, TokenID: tokenID, TokenName: tokenName, Origin: origin}
 }
 
-// New returns an Authenticator over db.
-func New(db *store.DB, now func() time.Time) *Authenticator { return &Authenticator{db, now} }
+// An Authenticator turns tokens into actors.
+type Authenticator struct {
+	db       *store.DB
+	now      func() time.Time
+	onFailed func(who store.Actor, reason string)
+}
+
+// New returns an Authenticator over db. onFailed, if not nil, hears of each
+// token that was not accepted, with an actor who has no power and who is known
+// as far as the token says.
+func New(db *store.DB, now func() time.Time, onFailed func(who store.Actor, reason string)) *Authenticator {
+	return &Authenticator{db, now, onFailed}
+}
 
 // Authenticate returns the user that presents a token, coming from origin. A
 // token that is mistyped is refused without a query.
 func (a *Authenticator) Authenticate(ctx context.Context, presented string, origin store.Origin) (store.Actor, error) {
+	who, err := a.authenticate(ctx, presented, origin)
+	if err == nil {
+		return who, nil
+	}
+	if reason := failure(err); reason != "" && a.onFailed != nil {
+		who.Power = rbac.Grants{}
+		a.onFailed(who, reason)
+	}
+	return store.Actor{}, err
+}
+
+// failure names why a token was not accepted, as the gateway does; "" if it
+// could not be looked up.
+func failure(err error) string {
+	for e, reason := range map[error]string{
+		ErrMissing: "no_token", ErrMalformed: "malformed_token", ErrUnknown: "unknown_token", ErrExpired: "expired_token", ErrDisabled: "disabled_user",
+	} {
+		if errors.Is(err, e) {
+			return reason
+		}
+	}
+	return ""
+}
+
+// authenticate returns with an error whom it was able to recognise.
+func (a *Authenticator) authenticate(ctx context.Context, presented string, origin store.Origin) (store.Actor, error) {
+	nobody := store.Actor{Kind: store.ActorAnonymous, Origin: origin}
 	if presented == "" {
-		return store.Actor{}, ErrMissing
+		return nobody, ErrMissing
 	}
 	if !token.Valid(presented) {
-		return store.Actor{}, ErrMalformed
+		return nobody, ErrMalformed
 	}
 	var key store.APIKey
 	var user store.User
@@ -75,17 +118,20 @@ func (a *Authenticator) Authenticate(ctx context.Context, presented string, orig
 	})
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return store.Actor{}, ErrUnknown
+		return nobody, ErrUnknown
 	case err != nil:
-		return store.Actor{}, err
-	case !key.ExpiresAt.IsZero() && !a.now().Before(key.ExpiresAt):
-		return store.Actor{}, ErrExpired
-	case user.Disabled:
-		return store.Actor{}, ErrDisabled
+		return nobody, err
 	}
-	return store.Actor{
+	who := store.Actor{
 		Kind: store.ActorUser, ID: user.ID, Name: user.Name, Power: key.Power(user, roles),
 		TokenID: key.ID, TokenName: key.Name, Scopes: key.Scopes, ExpiresAt: key.ExpiresAt,
 		Origin: origin,
-	}, nil
+	}
+	switch {
+	case !key.ExpiresAt.IsZero() && !a.now().Before(key.ExpiresAt):
+		return who, ErrExpired
+	case user.Disabled:
+		return who, ErrDisabled
+	}
+	return who, nil
 }

@@ -31,7 +31,7 @@ func TestActorIsTheUserAsTheTokenHasThem(t *testing.T) {
 			Name: "ci", Scopes: store.SetOf("gateway:use"), Models: store.SetOf("m*"), ExpiresAt: noon,
 		})
 		origin := store.Origin{RequestID: "r", Address: "192.0.2.1", UserAgent: "ua"}
-		got, err := authn.New(s.DB, at(noon.Add(-time.Nanosecond))).Authenticate(t.Context(), tok.Reveal(), origin)
+		got, err := authn.New(s.DB, at(noon.Add(-time.Nanosecond)), nil).Authenticate(t.Context(), tok.Reveal(), origin)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +63,7 @@ func TestWhoIsNotLetIn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := authn.New(s.DB, at(noon))
+		a := authn.New(s.DB, at(noon), nil)
 		for _, c := range []struct {
 			name, presented string
 			want            error
@@ -103,7 +103,7 @@ func TestMistypedTokenCostsNoQuery(t *testing.T) {
 	t.Parallel()
 	db := &away{}
 	pass := func(_ store.Actor, tx store.Tx) store.Tx { return tx }
-	a := authn.New(store.New(db, pass, pass, pass), time.Now)
+	a := authn.New(store.New(db, pass, pass, pass), time.Now, nil)
 	good := token.New().Reveal()
 	for _, bad := range []string{"", "gate_", good[1:], good + "0", strings.Replace(good, "gate_", "gate-", 1)} {
 		if _, err := a.Authenticate(t.Context(), bad, store.Origin{}); errors.Is(err, store.ErrUnavailable) {
@@ -141,7 +141,7 @@ func TestMintedTokenLetsIn(t *testing.T) {
 		if !token.Valid(tok.Reveal()) || rec.TokenHash != token.Sum(tok.Reveal()) || rec.OwnerName != "ada" {
 			t.Errorf("minted %+v", rec)
 		}
-		who, err := authn.New(s.DB, at(noon)).Authenticate(t.Context(), tok.Reveal(), store.Origin{})
+		who, err := authn.New(s.DB, at(noon), nil).Authenticate(t.Context(), tok.Reveal(), store.Origin{})
 		if err != nil || who.TokenID != rec.ID || who.ID != user.ID {
 			t.Errorf("it lets in %+v, %v", who, err)
 		}

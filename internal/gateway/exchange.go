@@ -175,6 +175,9 @@ func (x *exchange) finish() {
 		used--
 	}
 	cfg.Logger.LogAttrs(x.r.Context(), slog.LevelInfo, "gateway request", attrs[:used]...)
+	if refused := x.rec.Status == http.StatusUnauthorized || x.rec.Status == http.StatusForbidden; refused && x.rec.Reason != "" && cfg.OnRefused != nil {
+		cfg.OnRefused(x.r, x.rec)
+	}
 	if cfg.Observe != nil {
 		rec := x.rec
 		rec.Attempts = slices.Clone(rec.Attempts) // what keeps the record need not keep the exchange

@@ -57,6 +57,9 @@ type Config struct {
 	// ("" for a provider without keys), and of each request that a valid token
 	// made without an attempt, with no key. It must not block.
 	OnUse func(tokenID, keyID string, at time.Time)
+	// OnRefused, if not nil, is told of each request that was refused for its
+	// token, or for what the token may not. It must not block.
+	OnRefused func(*http.Request, Record)
 	// Observe, if not nil, is told of each request when it is over. It must not
 	// block.
 	Observe func(Record)

@@ -82,7 +82,7 @@ func start(t *testing.T, cfg sqlstore.Config) *server {
 
 	policy := netguard.Policy{Deny: []netip.Prefix{netip.MustParsePrefix("10.66.0.0/16")}}
 	routes := httpapi.New(httpapi.Config{
-		DB: s.DB, Auth: authn.New(s.DB, c.now),
+		DB: s.DB, Auth: authn.New(s.DB, c.now, nil),
 		Rules: catalog.Rules{Reserved: gateway.Reserved(), CheckHost: policy.CheckHost},
 		KeyState: func(provider, keyID string) client.KeyState {
 			if fn := s.state.Load(); fn != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehousehq/gatehouse/internal/authn"
+	"github.com/gatehousehq/gatehouse/internal/clientaddr"
 	"github.com/gatehousehq/gatehouse/internal/store"
 )
 
@@ -123,7 +124,7 @@ func (a *api) unrouted(w http.ResponseWriter, r *http.Request) {
 func (a *api) authenticated(w http.ResponseWriter, r *http.Request) {
 	info := info(r.Context())
 	who, err := a.Auth.Authenticate(r.Context(), bearer(r), store.Origin{
-		RequestID: info.id, Address: clientAddress(r, a.TrustedProxies), UserAgent: clip(r.UserAgent(), 256),
+		RequestID: info.id, Address: clientaddr.Of(r, a.TrustedProxies), UserAgent: clip(r.UserAgent(), 256),
 	})
 	switch {
 	case errors.Is(err, store.ErrUnavailable):

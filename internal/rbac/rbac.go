@@ -53,6 +53,13 @@ const (
 	Open Action = "open"
 )
 
+// Actions that stand in audit entries only: what was done has a name of its own,
+// or nothing was done. No permission names them.
+const (
+	Denied      Action = "denied"
+	LoginFailed Action = "login_failed"
+)
+
 // A Permission is an action on a resource.
 type Permission struct {
 	Resource Resource

@@ -35,6 +35,8 @@ type ActorKind string
 const (
 	ActorUser   ActorKind = "user"
 	ActorSystem ActorKind = "system"
+	// ActorAnonymous stands in audit entries, for whoever did not get in.
+	ActorAnonymous ActorKind = "anonymous"
 )
 
 // An Origin is where a request came from, for the audit log.

@@ -1,4 +1,5 @@
-package httpapi
+// Package clientaddr says where a request came from.
+package clientaddr
 
 import (
 	"net/http"
@@ -6,10 +7,10 @@ import (
 	"strings"
 )
 
-// clientAddress returns the address of the client without its port. Behind
+// Of returns the address of the client without its port. Behind
 // trusted proxies it is the last entry of X-Forwarded-For that none of them
 // is; what a client writes there itself is not believed.
-func clientAddress(r *http.Request, trusted []netip.Prefix) string {
+func Of(r *http.Request, trusted []netip.Prefix) string {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return ""
