@@ -117,17 +117,9 @@ func (c *Client) send(ctx context.Context, method, path string, revision int64, 
 		}
 		r = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, r)
+	req, err := c.request(ctx, method, path, r)
 	if err != nil {
-		return answer{}, fmt.Errorf("make the request: %w", reason(err))
-	}
-	req.Header.Set("Accept", "application/json, application/problem+json")
-	req.Header.Set("User-Agent", c.agent)
-	if !c.token.IsZero() {
-		req.Header.Set("Authorization", "Bearer "+c.token.Reveal())
-	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+		return answer{}, err
 	}
 	if revision != 0 {
 		req.Header.Set("If-Match", strconv.Quote(strconv.FormatInt(revision, 10)))
@@ -137,6 +129,28 @@ func (c *Client) send(ctx context.Context, method, path string, revision int64, 
 		return answer{}, fmt.Errorf("reach %s: %w", c.base, reason(err))
 	}
 	defer func() { _ = resp.Body.Close() }() // it was read to its end, or the read failed
+	return c.read(resp)
+}
+
+// request makes a request with JSON as its body, unless that is nil.
+func (c *Client) request(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("make the request: %w", reason(err))
+	}
+	req.Header.Set("Accept", "application/json, application/problem+json")
+	req.Header.Set("User-Agent", c.agent)
+	if !c.token.IsZero() {
+		req.Header.Set("Authorization", "Bearer "+c.token.Reveal())
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return req, nil
+}
+
+// read reads an answer, and makes an error of a refusal.
+func (c *Client) read(resp *http.Response) (answer, error) {
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
 		return answer{}, fmt.Errorf("read the answer of %s: %w", c.base, err)

@@ -180,7 +180,7 @@ func TestIteratorsReadEveryPageOnce(t *testing.T) {
 		t.Errorf("providers (-want +got):\n%s", diff)
 	}
 	n := 0
-	for e, err := range c.Audit(t.Context()) {
+	for e, err := range c.Audit(t.Context(), client.AuditFilter{}) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,12 +10,21 @@ import (
 
 func (o ListOptions) query() string {
 	q := url.Values{}
+	o.add(q)
+	return queryOf(q)
+}
+
+func (o ListOptions) add(q url.Values) {
 	if o.Limit != 0 {
 		q.Set("limit", strconv.Itoa(o.Limit))
 	}
 	if o.Cursor != "" {
 		q.Set("cursor", o.Cursor)
 	}
+}
+
+// queryOf returns q as it stands behind a path.
+func queryOf(q url.Values) string {
 	if len(q) == 0 {
 		return ""
 	}

@@ -31,13 +31,3 @@ func (c *Client) CreateToken(ctx context.Context, req CreateToken) (CreatedToken
 func (c *Client) DeleteToken(ctx context.Context, id string) error {
 	return c.remove(ctx, "/api/v1/tokens/"+url.PathEscape(id), 0)
 }
-
-// ListAudit returns one page of the audit log, newest first.
-func (c *Client) ListAudit(ctx context.Context, o ListOptions) (Page[AuditEntry], error) {
-	return call[Page[AuditEntry]](ctx, c, http.MethodGet, "/api/v1/audit"+o.query(), 0, nil)
-}
-
-// Audit returns the whole audit log, newest first.
-func (c *Client) Audit(ctx context.Context) iter.Seq2[AuditEntry, error] {
-	return pages(ctx, c.ListAudit)
-}

@@ -101,12 +101,30 @@ type AuditEntry struct {
 	Target       string          `json:"target" doc:"The resource as people know it; for a provider key, the id of its provider."`
 	RequestID    string          `json:"request_id" doc:"The request that asked for it; empty for what the system did of itself."`
 	Address      string          `json:"address" doc:"The address the request came from; may be empty."`
+	UserAgent    string          `json:"user_agent" doc:"What the client called itself; may be empty."`
+	Count        int64           `json:"count" doc:"How often it happened, for what is counted by the minute (refusals, failed logins, uses of secrets); else 1."`
 	Diff         json.RawMessage `json:"diff" doc:"What changed, by field: old and new values, or that a secret changed."`
+}
+
+// An AuditCheckpoint says what the audit log was at a moment, signed.
+type AuditCheckpoint struct {
+	Time       time.Time `json:"time" doc:"When it was signed."`
+	Size       int64     `json:"size" doc:"How many entries the log had: it covers those with an index up to this."`
+	Checkpoint string    `json:"audit_checkpoint" doc:"The checkpoint as a signed note: https://c2sp.org/tlog-checkpoint."`
+	Key        string    `json:"key" doc:"The public key that the signature is verified with."`
+}
+
+// An AuditProof shows an entry to be in the log that a checkpoint is of.
+type AuditProof struct {
+	Index      int64           `json:"index" doc:"The index of the entry."`
+	Record     *string         `json:"record" doc:"The entry in its canonical form, whose RFC 6962 leaf hash is proved; null if retention removed it."`
+	Hashes     []string        `json:"hashes" nullable:"false" doc:"The hashes from the leaf to the root, in base64."`
+	Checkpoint AuditCheckpoint `json:"checkpoint" doc:"The checkpoint that has the root."`
 }
 
 // An AuditActor is who an audit entry is about.
 type AuditActor struct {
-	Kind      string `json:"kind" doc:"user, or system for a part of Gatehouse itself."`
+	Kind      string `json:"kind" doc:"user, system for a part of Gatehouse itself, or anonymous for whoever was not let in."`
 	ID        string `json:"id" doc:"The id of the user, or the name of the part of the system."`
 	Name      string `json:"name" doc:"The name of the user or part at the time."`
 	TokenID   string `json:"token_id" doc:"The id of the token used; may be empty."`

@@ -60,7 +60,7 @@ a second signal stops it at once.`,
 			log := newLogger(cmd.ErrOrStderr(), cfg)
 			ctx, stop := untilSignal(cmd.Context())
 			defer stop()
-			s, err := NewServer(ctx, cfg, Options{Version: version, Log: log})
+			s, err := NewServer(ctx, cfg, Options{Version: version, Log: log, Stdout: cmd.OutOrStdout()})
 			if err != nil {
 				return err
 			}

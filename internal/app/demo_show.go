@@ -155,7 +155,7 @@ func orDash(s string) string {
 func (d *demo) showAudit(ctx context.Context) error {
 	d.printf("\nThe audit log of what was set up:\n\n")
 	var entries []client.AuditEntry
-	for e, err := range d.admin.Audit(ctx) {
+	for e, err := range d.admin.Audit(ctx, client.AuditFilter{}) {
 		if err != nil {
 			return fmt.Errorf("read the audit log: %w", err)
 		}

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/gatehousehq/gatehouse/client"
+	"github.com/gatehousehq/gatehouse/internal/auditlog"
 	"github.com/gatehousehq/gatehouse/internal/authn"
 	"github.com/gatehousehq/gatehouse/internal/catalog"
 	"github.com/gatehousehq/gatehouse/internal/clientaddr"
@@ -58,6 +60,9 @@ type Options struct {
 	Log     *slog.Logger
 	// Now is the clock; nil is [time.Now].
 	Now func() time.Time
+	// Stdout is where checkpoints of the audit log are written if the settings
+	// say so; nil is nowhere.
+	Stdout io.Writer
 	// Observe, if not nil, is told of each gateway request when it is over.
 	Observe func(gateway.Record)
 }
@@ -73,6 +78,8 @@ type Server struct {
 	table     *routing.Table
 	uses      *lastuse.Recorder
 	events    *tally.Tally
+	audit     *auditlog.Checkpointer
+	now       func() time.Time
 	transport *http.Transport
 	listener  net.Listener
 	http      *http.Server
@@ -83,7 +90,10 @@ func NewServer(ctx context.Context, cfg config.Config, o Options) (*Server, erro
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Server{cfg: cfg, log: o.Log}
+	if o.Stdout == nil {
+		o.Stdout = io.Discard
+	}
+	s := &Server{cfg: cfg, log: o.Log, now: o.Now}
 	if err := s.start(ctx, o); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -109,6 +119,9 @@ func (s *Server) start(ctx context.Context, o Options) (err error) {
 	}
 	s.events = tally.New(authn.Recorder, o.Log, o.Now)
 	if s.store, err = openDatabase(ctx, cfg, o.Log, o.Now, s.events); err != nil {
+		return err
+	}
+	if s.audit, err = s.newCheckpointer(ctx, o); err != nil {
 		return err
 	}
 	s.table = routing.NewTable(s.store.db, authn.Compiler, o.Log)
@@ -168,6 +181,7 @@ func (s *Server) handler(o Options) http.Handler {
 		KeyState: func(providerName, keyID string) client.KeyState {
 			return keyState(pool, s.table.Current().Provider(providerName), keyID)
 		},
+		Checkpoints: s.audit, Installation: s.store.backend.Installation(),
 		Ready: s.ready, OnUse: s.uses.Token, TrustedProxies: s.cfg.TrustedProxies,
 		Version: o.Version, Log: o.Log, Now: o.Now,
 	})
@@ -260,6 +274,11 @@ func (s *Server) Serve(ctx context.Context) error {
 	work.Go(func() { s.table.Follow(background, every) })
 	work.Go(func() { s.uses.Run(background, flushUses) })
 	work.Go(func() { s.events.Run(background, s.store.db) })
+	work.Go(func() { s.retain(background, s.now) })
+	checkpoints, stopCheckpoints := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopCheckpoints()
+	var last sync.WaitGroup
+	last.Go(func() { s.audit.Run(checkpoints) })
 
 	served := make(chan error, 1)
 	go func() { // ends with Shutdown or Close, below
@@ -278,6 +297,8 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	stop()
 	work.Wait()
+	stopCheckpoints() // after whatever else writes entries
+	last.Wait()
 	return errors.Join(err, s.Close())
 }
 

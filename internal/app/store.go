@@ -35,6 +35,7 @@ const ownerName = "owner"
 type openStore struct {
 	db      *store.DB
 	backend *sqlstore.Backend
+	ring    *keyring.Ring
 }
 
 // openDatabase opens the store of a server. Where there is none yet it makes
@@ -53,7 +54,7 @@ func openDatabase(ctx context.Context, cfg config.Config, log *slog.Logger, now 
 	}
 	db := layered(backend, s.ring, now, events.Note)
 	db.OnDenied(events.Denied)
-	return &openStore{db, backend}, nil
+	return &openStore{db, backend, s.ring}, nil
 }
 
 // layered is the one place where the layers are put on a backend.

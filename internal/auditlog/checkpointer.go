@@ -3,7 +3,6 @@ package auditlog
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -159,12 +158,11 @@ func (c *Checkpointer) advance(ctx context.Context, size int64, edge []byte) err
 
 // push sends the last checkpoint to the sinks that have not got it.
 func (c *Checkpointer) push(ctx context.Context) {
-	signed, err := c.signer.Sign(c.last)
+	p, err := c.sign(c.last)
 	if err != nil {
 		c.log.ErrorContext(ctx, "a checkpoint of the audit log could not be signed", "error", err)
 		return
 	}
-	p := Published{Time: c.now().UTC(), Checkpoint: signed, Key: c.signer.VerifierKey()}
 	for i, s := range c.sinks {
 		if !c.pending[i] {
 			continue
@@ -179,20 +177,25 @@ func (c *Checkpointer) push(ctx context.Context) {
 	}
 }
 
-// Checkpoint returns the signed checkpoint of the log as it is now, if it
-// continues what was signed before.
-func Checkpointed(ctx context.Context, tree Tree, signer *Signer) (string, Head, error) {
+// Sign returns a signed checkpoint of the log as tree shows it, and its head. It
+// returns [ErrRewritten] once the log was found to be.
+func (c *Checkpointer) Sign(ctx context.Context, tree Tree) (Published, Head, error) {
+	if err := c.Err(); err != nil {
+		return Published{}, Head{}, err
+	}
 	row, err := tree.Head(ctx)
 	if err != nil {
-		return "", Head{}, err
+		return Published{}, Head{}, err
 	}
 	head, err := ParseHead(row.Size, row.Edge)
 	if err != nil {
-		return "", Head{}, err
+		return Published{}, Head{}, err
 	}
-	signed, err := signer.Sign(head)
-	if err != nil {
-		return "", Head{}, fmt.Errorf("sign a checkpoint: %w", err)
-	}
-	return signed, head, nil
+	p, err := c.sign(head)
+	return p, head, err
+}
+
+func (c *Checkpointer) sign(h Head) (Published, error) {
+	signed, err := c.signer.Sign(h)
+	return Published{Time: c.now().UTC(), Checkpoint: signed, Key: c.signer.VerifierKey()}, err
 }

@@ -41,7 +41,8 @@ type app struct {
 	tokenFrom string
 }
 
-// New returns the root command. The extra commands become its children; main
+// New returns the root command. The extra commands become its children, or those
+// of a group; main
 // brings the server and what works without one. What their RunE returns is told
 // like any other error, with exit code 1. Execute the root with [Run].
 func New(version string, extra ...*cobra.Command) *cobra.Command {
@@ -75,12 +76,22 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage.`,
 	complete(root, "output", "table", "json")
 	root.AddCommand(a.providerCommand(), a.keyCommand(), a.tokenCommand(), a.auditCommand(), a.versionCommand())
 	explainErrors(root, a.explain)
-	root.AddCommand(extra...)
 	for _, c := range extra {
+		parent := root
+		for _, g := range root.Commands() {
+			if g.Name() == c.Annotations[Group] {
+				parent = g
+			}
+		}
+		parent.AddCommand(c)
 		explainErrors(c, asItIs)
 	}
 	return root
 }
+
+// Group is the annotation of an extra command that says below which command it
+// belongs; without it, that is the root.
+const Group = "group"
 
 // Run executes the root command that [New] made, says on its standard error
 // what went wrong, and returns the exit code.

@@ -38,8 +38,10 @@ type Config struct {
 	UpstreamDeny, UpstreamAllow []netip.Prefix
 	FirstByteTimeout            time.Duration
 	IdleTimeout                 time.Duration
-	ReplayBody                  int64 // bytes
-	ReplayMemory                int64 // bytes
+	ReplayBody                  int64         // bytes
+	ReplayMemory                int64         // bytes
+	AuditCheckpoints            []string      // sinks; none is the file in the data directory
+	AuditRetention              time.Duration // zero is for ever
 
 	file     string
 	settings []string // the names of the flags that may be given in other ways
@@ -64,9 +66,21 @@ func (c *Config) Bind(fs *pflag.FlagSet) {
 	own.DurationVar(&c.IdleTimeout, "idle-timeout", 5*time.Minute, "how long a provider may pause within an answer")
 	own.Int64Var(&c.ReplayBody, "replay-body", 8<<20, "largest request in `bytes` that is held so that it can be sent again with the next key")
 	own.Int64Var(&c.ReplayMemory, "replay-memory", 256<<20, "`bytes` that all held requests together may take")
+	own.StringSliceVar(&c.AuditCheckpoints, "audit-checkpoints", nil, "`places` outside the database that signed checkpoints of the audit log are sent to, separated by commas: stdout, file:PATH, or the URL of a webhook; left out: the file audit-checkpoints in the data directory. Keep a copy where nobody who can write to the database can")
+	own.DurationVar(&c.AuditRetention, "audit-retention", 0, "how long audit entries are kept, such as 8760h; 0 is for ever. What proves the rest of the log stays")
 	own.VisitAll(func(f *pflag.Flag) { c.settings = append(c.settings, f.Name) })
 	fs.AddFlagSet(own)
 	fs.StringVar(&c.file, "config", "", "YAML `file` with settings, named as the flags are")
+}
+
+// BindDatabase defines the settings that say which database to work on, for
+// commands that need no others.
+func (c *Config) BindDatabase(fs *pflag.FlagSet) {
+	all := pflag.NewFlagSet("", pflag.ContinueOnError)
+	c.Bind(all)
+	for _, name := range []string{"data-dir", "database-url", "config"} {
+		fs.AddFlag(all.Lookup(name))
+	}
 }
 
 // Load completes the settings that no flag of fs gave, by environment and
@@ -83,7 +97,7 @@ func (c *Config) Load(fs *pflag.FlagSet, lookup func(string) (string, bool)) err
 	var errs []error
 	for _, name := range c.settings {
 		f := fs.Lookup(name)
-		if f.Changed {
+		if f == nil || f.Changed { // not a setting of this command, or given
 			continue
 		}
 		value, source := "", Variable(name)
@@ -161,10 +175,14 @@ func (c *Config) check() error {
 	}
 	for name, d := range map[string]time.Duration{
 		"shutdown-timeout": c.ShutdownTimeout, "first-byte-timeout": c.FirstByteTimeout, "idle-timeout": c.IdleTimeout,
+		"audit-retention": c.AuditRetention,
 	} {
-		if d < 0 || d == 0 && name != "shutdown-timeout" {
+		if d < 0 || d == 0 && name != "shutdown-timeout" && name != "audit-retention" {
 			refuse("%s: must be longer than nothing", name)
 		}
+	}
+	if c.AuditRetention > 0 && c.AuditRetention < time.Hour {
+		refuse("audit-retention: must be an hour at least, or 0 for ever")
 	}
 	if c.ReplayBody < 0 || c.ReplayMemory < 0 {
 		refuse("replay-body and replay-memory: must not be negative")

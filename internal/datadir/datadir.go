@@ -12,7 +12,10 @@ const (
 	Database      = "gatehouse.db"   // the SQLite database
 	EncryptionKey = "encryption-key" // the key-encrypting key
 	OwnerToken    = "owner-token"    // a token of the owner, for the first steps
-	Lock          = "lock"           // held by the server that uses the directory
+	// AuditCheckpoints is where checkpoints of the audit log are published to, if
+	// nowhere else.
+	AuditCheckpoints = "audit-checkpoints"
+	Lock             = "lock" // held by the server that uses the directory
 )
 
 // Default returns the data directory that is used when none is named: for root

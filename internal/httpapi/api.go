@@ -20,6 +20,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/gatehousehq/gatehouse/client"
+	"github.com/gatehousehq/gatehouse/internal/auditlog"
 	"github.com/gatehousehq/gatehouse/internal/authn"
 	"github.com/gatehousehq/gatehouse/internal/catalog"
 	"github.com/gatehousehq/gatehouse/internal/store"
@@ -33,6 +34,9 @@ type Config struct {
 	Rules catalog.Rules
 	// KeyState says what the gateway thinks of a key of a provider.
 	KeyState func(providerName, keyID string) client.KeyState
+	// Checkpoints signs checkpoints of the audit log, and Installation names it.
+	Checkpoints  *auditlog.Checkpointer
+	Installation string
 	// Ready returns why the server cannot serve, or nil.
 	Ready func(context.Context) error
 	// OnUse, if not nil, hears of each token that was accepted.

@@ -15,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/validation"
 
 	"github.com/gatehousehq/gatehouse/client"
+	"github.com/gatehousehq/gatehouse/internal/auditlog"
 	"github.com/gatehousehq/gatehouse/internal/store"
 )
 
@@ -106,6 +107,8 @@ func (a *api) problem(ctx context.Context, err error) problem {
 	case errors.Is(err, store.ErrUncertain):
 		a.Log.ErrorContext(ctx, "database lost during commit", "id", info(ctx).id, "error", err)
 		p = problem{Status: http.StatusServiceUnavailable, Detail: "the database went away while the change was being saved: it may have been made or not. Look before you try again"}
+	case errors.Is(err, auditlog.ErrRewritten):
+		p = problem{Status: http.StatusConflict, Detail: "the audit log does not continue what its last checkpoint says: it was altered, cut, or restored from a backup. Verify it with gatehouse audit verify, and the checkpoints that were kept"}
 	case errors.Is(err, context.Canceled):
 		p = problem{Status: 499, Detail: "the client went away"}
 	default:

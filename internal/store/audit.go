@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/gatehousehq/gatehouse/internal/rbac"
@@ -54,8 +55,7 @@ type AuditLog interface {
 
 // An AuditQuery selects audit entries. Zero fields select all.
 type AuditQuery struct {
-	Resource rbac.Resource
-	Action   rbac.Action
+	Resource, Action string
 	// Actor is the id or name of a user, or the name of a part of the system.
 	Actor string
 	// Since and Until select by time: from Since on, and before Until.
@@ -67,6 +67,15 @@ type AuditQuery struct {
 	Before int64
 	// Limit is the most entries to return; 0 is no limit.
 	Limit int
+}
+
+// Match reports whether q selects e, by all but Before and Limit.
+func (q AuditQuery) Match(e AuditEntry) bool {
+	begins := func(s string) bool { return strings.HasPrefix(s, q.Text) }
+	return (q.Resource == "" || string(e.Resource) == q.Resource) && (q.Action == "" || string(e.Action) == q.Action) &&
+		(q.Actor == "" || e.ActorID == q.Actor || e.ActorName == q.Actor) &&
+		!e.At.Before(q.Since) && (q.Until.IsZero() || e.At.Before(q.Until)) &&
+		(begins(e.ActorName) || begins(e.Target) || begins(e.ID) || begins(e.Origin.RequestID))
 }
 
 // An AuditRow is an entry as it is kept.

@@ -72,12 +72,12 @@ func (t *tx) writeEntry(ctx context.Context, head auditlog.Head, e store.AuditEn
 const clockSkew = 1000
 
 func (t auditLog) List(ctx context.Context, q store.AuditQuery) ([]store.AuditEntry, error) {
-	if !isText(q.Text + q.Actor + string(q.Resource) + string(q.Action)) {
+	if !isText(q.Text + q.Actor + q.Resource + q.Action) {
 		return nil, nil
 	}
 	p := sqlcgen.GetAuditLogsParams{
 		Before: q.Before, Since: timestamp(q.Since), Until: timestamp(q.Until),
-		Resource: string(q.Resource), Action: string(q.Action), MaxRows: rowLimit(q.Limit),
+		Resource: q.Resource, Action: q.Action, MaxRows: rowLimit(q.Limit),
 	}
 	if p.Before <= 0 {
 		p.Before = math.MaxInt64

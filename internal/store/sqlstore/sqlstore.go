@@ -14,6 +14,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -68,6 +69,32 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 	if err := b.prepare(ctx, cfg.Initialise); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
+	return b, nil
+}
+
+// Inspect opens a database as it is, to read it: it makes nothing, and refuses
+// one that is not of this program's version.
+func Inspect(ctx context.Context, cfg Config) (*Backend, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Path != "" {
+		if _, err := os.Stat(cfg.Path); err != nil { // connecting would make it
+			return nil, fmt.Errorf("open the database: %w", err)
+		}
+	}
+	b, err := connect(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.checkVersion(ctx); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	row, err := sqlcgen.New(b.read).GetInstallation(ctx)
+	if err != nil {
+		return nil, errors.Join(b.mapErr(err), b.Close())
+	}
+	b.installation = row.ID
 	return b, nil
 }
 
