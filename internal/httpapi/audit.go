@@ -27,6 +27,9 @@ func (a *api) registerAudit() {
 		OperationID: "export-audit", Method: http.MethodGet, Path: auditPath + "/export", Tags: []string{"Audit"},
 		Summary:     "Export the audit log",
 		Description: "Oldest first, all in one answer. An export in JSON lines without filters can be verified by itself: its lines are the records that the log's hashes are of.",
+		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{
+			exportJSON: {Schema: &huma.Schema{Type: huma.TypeString}}, exportCSV: {Schema: &huma.Schema{Type: huma.TypeString}},
+		}}},
 	}, a.exportAudit)
 	register(a, huma.Operation{
 		OperationID: "get-audit-checkpoint", Method: http.MethodGet, Path: auditPath + "/checkpoint", Tags: []string{"Audit"},

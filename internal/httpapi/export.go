@@ -16,6 +16,12 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/store"
 )
 
+// The media types of exports.
+const (
+	exportJSON = "application/jsonl"
+	exportCSV  = "text/csv"
+)
+
 const (
 	// exportBatch is how many entries are read at once, and exportWrite how long
 	// a client may take to read some of them.
@@ -39,9 +45,9 @@ func (a *api) exportAudit(ctx context.Context, who store.Actor, in *exportAuditI
 		return nil, err
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
-		mediaType := "application/jsonl"
+		mediaType := exportJSON
 		if in.Format == "csv" {
-			mediaType = "text/csv; charset=utf-8; header=present"
+			mediaType = exportCSV + "; charset=utf-8; header=present"
 		}
 		hc.SetHeader("Content-Type", mediaType)
 		hc.SetHeader("Content-Disposition", `attachment; filename="gatehouse-audit.`+in.Format+`"`)

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/gatehousehq/gatehouse/client"
+	"github.com/gatehousehq/gatehouse/internal/auditlog"
 	"github.com/gatehousehq/gatehouse/internal/authn"
 	"github.com/gatehousehq/gatehouse/internal/catalog"
 	"github.com/gatehousehq/gatehouse/internal/gateway"
@@ -80,9 +81,18 @@ func start(t *testing.T, cfg sqlstore.Config) *server {
 	_, s.token = dbgen.APIKey(t, s.DB, s.owner, store.APIKey{Name: "owner-token", Scopes: store.SetOf("all")})
 	s.log.guard(s.token.Reveal())
 
+	signer, err := auditlog.NewSigner(s.Backend.Installation(), s.Ring.Signing().Secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkpoints, err := auditlog.NewCheckpointer(t.Context(), nil, signer, nil, slog.New(slog.DiscardHandler), c.now)
+	if err != nil {
+		t.Fatal(err)
+	}
 	policy := netguard.Policy{Deny: []netip.Prefix{netip.MustParsePrefix("10.66.0.0/16")}}
 	routes := httpapi.New(httpapi.Config{
 		DB: s.DB, Auth: authn.New(s.DB, c.now, nil),
+		Checkpoints: checkpoints, Installation: s.Backend.Installation(),
 		Rules: catalog.Rules{Reserved: gateway.Reserved(), CheckHost: policy.CheckHost},
 		KeyState: func(provider, keyID string) client.KeyState {
 			if fn := s.state.Load(); fn != nil {

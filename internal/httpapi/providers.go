@@ -89,7 +89,8 @@ func (a *api) registerProviders() {
 
 type listProvidersInput struct {
 	PageInput
-	IncludeDeleted bool `query:"include_deleted" doc:"Also list providers that were deleted."`
+	IncludeDeleted bool   `query:"include_deleted" doc:"Also list providers that were deleted."`
+	Search         string `query:"search" maxLength:"128" doc:"List those with this in their name or display name, whatever its case."`
 }
 
 type listProvidersOutput struct{ Body client.Page[client.Provider] }
@@ -101,18 +102,21 @@ func (a *api) listProviders(ctx context.Context, who store.Actor, in *listProvid
 	}
 	var recs []providerRecord
 	err = a.DB.View(ctx, who, func(tx store.Tx) error {
-		providers, err := tx.Providers.List(ctx, store.Query{
-			IncludeDisabled: true, IncludeDeleted: in.IncludeDeleted, After: after, Limit: in.Limit + 1,
-		})
+		q := store.Query{IncludeDisabled: true, IncludeDeleted: in.IncludeDeleted, Search: in.Search, After: after, Limit: in.Limit + 1}
+		providers, err := tx.Providers.List(ctx, q)
 		if err != nil {
 			return err
 		}
+		all, err := tx.ProviderKeys.List(ctx, store.Query{OfProviders: &q})
+		if err != nil {
+			return err
+		}
+		keys := map[string][]store.ProviderKey{}
+		for _, k := range all {
+			keys[k.ProviderID] = append(keys[k.ProviderID], k)
+		}
 		for _, p := range providers {
-			rec, err := readProvider(ctx, tx, p)
-			if err != nil {
-				return err
-			}
-			recs = append(recs, rec)
+			recs = append(recs, providerRecord{p, keys[p.ID]})
 		}
 		return nil
 	})

@@ -40,7 +40,7 @@ func TestGetChangesNothing(t *testing.T) {
 			if strings.HasPrefix(path, providers) {
 				id = p.APIKeys[0].ID
 			}
-			filled := strings.NewReplacer("{provider}", "main", "{id}", id).Replace(path)
+			filled := strings.NewReplacer("{provider}", "main", "{id}", id, "{index}", "1").Replace(path)
 			s.want(t, http.StatusOK, "GET", filled, "")
 			s.want(t, http.StatusOK, "HEAD", filled, "")
 			if after := s.dump(t); after != before {

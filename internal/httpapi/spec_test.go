@@ -160,6 +160,9 @@ func TestOperationsAreDescribed(t *testing.T) {
 		for status, r := range responses {
 			content, _ := r.(map[string]any)["content"].(map[string]any)
 			want := "application/json"
+			if strings.HasSuffix(name, "/export") {
+				want = "application/jsonl"
+			}
 			switch {
 			case status >= "400":
 				want = "application/problem+json"

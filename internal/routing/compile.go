@@ -27,9 +27,17 @@ func (c compiler) whole(generation int64) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
+	all, err := c.tx.ProviderKeys.List(c.ctx, store.Query{})
+	if err != nil {
+		return nil, err
+	}
+	keys := make(map[string][]store.ProviderKey, len(recs))
+	for _, k := range all {
+		keys[k.ProviderID] = append(keys[k.ProviderID], k)
+	}
 	providers := make([]*Provider, 0, len(recs))
 	for _, rec := range recs {
-		p, err := c.provider(rec)
+		p, err := c.provider(rec, keys[rec.ID])
 		if err != nil {
 			return nil, err
 		}
@@ -51,10 +59,15 @@ func (c compiler) providerByID(id string) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.provider(rec)
+	keys, err := c.tx.ProviderKeys.List(c.ctx, store.Query{ProviderID: id})
+	if err != nil {
+		return nil, err
+	}
+	return c.provider(rec, keys)
 }
 
-func (c compiler) provider(rec store.Provider) (*Provider, error) {
+// provider compiles one provider with its keys in order.
+func (c compiler) provider(rec store.Provider, keys []store.ProviderKey) (*Provider, error) {
 	p := &Provider{ID: rec.ID, Name: rec.Name, Dialect: Dialect(rec.Type), Enabled: rec.Enabled}
 	base, err := url.Parse(rec.BaseURL)
 	if err != nil || base.Host == "" {
@@ -69,10 +82,6 @@ func (c compiler) provider(rec store.Provider) (*Provider, error) {
 		c.log.WarnContext(c.ctx, "provider settings unreadable", "provider", rec.Name, "provider_id", rec.ID, "error", err)
 		p.Fault = "its settings cannot be read; save them again"
 		return p, nil
-	}
-	keys, err := c.tx.ProviderKeys.List(c.ctx, store.Query{ProviderID: rec.ID})
-	if err != nil {
-		return nil, err
 	}
 	for _, k := range keys {
 		key := Key{ID: k.ID, Disabled: k.Disabled, ExpiresAt: k.ExpiresAt}

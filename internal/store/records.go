@@ -76,10 +76,12 @@ func (p *Provider) Binding(context.Context, Tx) ([]string, error) {
 
 // A ProviderKey is a row of ai_provider_keys: one upstream credential.
 type ProviderKey struct {
-	ID         string      `audit:"id,ignore"`
-	ProviderID string      `audit:"provider_id,track"`
-	APIKey     secret.Text `audit:"api_key,secret"`
-	KeyID      string      `audit:"api_key_key_id,ignore"`
+	ID         string `audit:"id,ignore"`
+	ProviderID string `audit:"provider_id,track"`
+	// BaseURL is that of the provider; it is read with the key and not written.
+	BaseURL string      `audit:"base_url,ignore"`
+	APIKey  secret.Text `audit:"api_key,secret"`
+	KeyID   string      `audit:"api_key_key_id,ignore"`
 	// Position orders the keys of a provider for failover, lowest first.
 	Position    int64     `audit:"position,track"`
 	Label       string    `audit:"label,track"`
@@ -110,6 +112,9 @@ func (k *ProviderKey) Sealings() []Sealing {
 // Binding implements [Sealed]: a key is bound to its provider and to the
 // origin that it may be sent to.
 func (k *ProviderKey) Binding(ctx context.Context, tx Tx) ([]string, error) {
+	if k.BaseURL != "" {
+		return []string{k.ProviderID, origin.Of(k.BaseURL)}, nil
+	}
 	p, err := tx.Providers.Get(ctx, k.ProviderID)
 	if err != nil {
 		return nil, err

@@ -113,6 +113,11 @@ type Query struct {
 	Scope Scope
 	// ProviderID selects the keys of one provider; "" is those of all.
 	ProviderID string
+	// OfProviders, if not nil, selects the keys of the providers that it selects.
+	OfProviders *Query
+	// Search selects the providers that have it in their name or display name,
+	// whatever its case.
+	Search string
 	// OwnerID selects the tokens of one user; "" is those of all.
 	OwnerID string
 	// IncludeDisabled and IncludeDeleted add providers that are left out

@@ -21,38 +21,58 @@ func (t providerKeys) Get(ctx context.Context, id string) (store.ProviderKey, er
 		return store.ProviderKey{}, store.ErrNotFound
 	}
 	r, err := t.q.GetAIProviderKeyByID(ctx, id)
-	return providerKey(r), t.mapErr(err)
+	return joinedKey(r), t.mapErr(err)
 }
 
 func (t providerKeys) List(ctx context.Context, q store.Query) ([]store.ProviderKey, error) {
 	if !q.Scope.All {
 		return nil, nil // keys have no owner
 	}
-	var rows []sqlcgen.AIProviderKey
-	var err error
-	if q.ProviderID == "" {
-		rows, err = t.q.GetAIProviderKeys(ctx)
-	} else {
-		rows, err = t.q.GetAIProviderKeysByProviderID(ctx, q.ProviderID)
+	var keys []store.ProviderKey
+	switch {
+	case q.OfProviders != nil:
+		rows, err := t.q.GetAIProviderKeysOfProviders(ctx, sqlcgen.GetAIProviderKeysOfProvidersParams(selectProviders(*q.OfProviders)))
+		if err != nil {
+			return nil, t.mapErr(err)
+		}
+		keys = mapRows(rows, func(r sqlcgen.GetAIProviderKeysOfProvidersRow) store.ProviderKey {
+			return joinedKey(sqlcgen.GetAIProviderKeyByIDRow(r))
+		})
+	case q.ProviderID != "":
+		rows, err := t.q.GetAIProviderKeysByProviderID(ctx, q.ProviderID)
+		if err != nil {
+			return nil, t.mapErr(err)
+		}
+		keys = mapRows(rows, func(r sqlcgen.GetAIProviderKeysByProviderIDRow) store.ProviderKey {
+			return joinedKey(sqlcgen.GetAIProviderKeyByIDRow(r))
+		})
+	default:
+		rows, err := t.q.GetAIProviderKeys(ctx)
+		if err != nil {
+			return nil, t.mapErr(err)
+		}
+		keys = mapRows(rows, func(r sqlcgen.GetAIProviderKeysRow) store.ProviderKey {
+			return joinedKey(sqlcgen.GetAIProviderKeyByIDRow(r))
+		})
 	}
 	if position, id, ok := strings.Cut(q.After, " "); ok {
-		rows = behind(rows, position, id)
+		keys = behind(keys, position, id)
 	}
-	return mapRows(rows[:min(len(rows), int(rowLimit(q.Limit)))], providerKey), t.mapErr(err)
+	return keys[:min(len(keys), int(rowLimit(q.Limit)))], nil
 }
 
-// behind returns the rows that come after the key that stood at a position,
+// behind returns the keys that come after the one that stood at a position,
 // whether it is still there or not.
-func behind(rows []sqlcgen.AIProviderKey, position, id string) []sqlcgen.AIProviderKey {
-	if i := slices.IndexFunc(rows, func(r sqlcgen.AIProviderKey) bool { return r.ID == id }); i >= 0 {
-		return rows[i+1:]
+func behind(keys []store.ProviderKey, position, id string) []store.ProviderKey {
+	if i := slices.IndexFunc(keys, func(k store.ProviderKey) bool { return k.ID == id }); i >= 0 {
+		return keys[i+1:]
 	}
 	p, err := strconv.ParseInt(position, 10, 64)
 	if err != nil {
 		return nil
 	}
-	return slices.DeleteFunc(rows, func(r sqlcgen.AIProviderKey) bool {
-		return r.Position < p || r.Position == p && r.ID < id // ids are in the order of their making
+	return slices.DeleteFunc(keys, func(k store.ProviderKey) bool {
+		return k.Position < p || k.Position == p && k.ID < id // ids are in the order of their making
 	})
 }
 
@@ -113,6 +133,13 @@ func (t providerKeys) touchProvider(ctx context.Context, id string) error {
 		return t.mapErr(err)
 	}
 	return t.changed(ctx, rbac.AIProvider, id)
+}
+
+// joinedKey is a key with what is read of its provider.
+func joinedKey(r sqlcgen.GetAIProviderKeyByIDRow) store.ProviderKey {
+	k := providerKey(r.AIProviderKey)
+	k.BaseURL = r.BaseURL
+	return k
 }
 
 func providerKey(r sqlcgen.AIProviderKey) store.ProviderKey {

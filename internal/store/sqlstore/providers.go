@@ -31,12 +31,27 @@ func (t providers) List(ctx context.Context, q store.Query) ([]store.Provider, e
 	if !q.Scope.All {
 		return nil, nil // providers have no owner
 	}
-	name, id, _ := strings.Cut(q.After, " ")
-	rows, err := t.q.GetAIProviders(ctx, sqlcgen.GetAIProvidersParams{
-		IncludeDeleted: q.IncludeDeleted, IncludeDisabled: q.IncludeDisabled,
-		AfterName: name, AfterID: idOr(id), MaxRows: rowLimit(q.Limit),
-	})
+	if !isText(q.Search) {
+		return nil, nil
+	}
+	rows, err := t.q.GetAIProviders(ctx, selectProviders(q))
 	return mapRows(rows, provider), t.mapErr(err)
+}
+
+func selectProviders(q store.Query) sqlcgen.GetAIProvidersParams {
+	name, id, _ := strings.Cut(q.After, " ")
+	return sqlcgen.GetAIProvidersParams{
+		IncludeDeleted: q.IncludeDeleted, IncludeDisabled: q.IncludeDisabled,
+		AfterName: name, AfterID: idOr(id), Pattern: pattern(q.Search), MaxRows: rowLimit(q.Limit),
+	}
+}
+
+// pattern returns what LIKE finds text by that has s in it, "" for any.
+func pattern(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(strings.ToLower(s)) + "%"
 }
 
 func (t providers) Insert(ctx context.Context, p store.Provider) (store.Provider, error) {

@@ -136,6 +136,7 @@ func TestRecordsComeBackAsTheyWentIn(t *testing.T) {
 			if err != nil {
 				return err
 			}
+			k.BaseURL = p.BaseURL // read with it
 			if key != k || !key.ExpiresAt.Equal(expires) || key.ExpiresAt.Location() != time.UTC || !key.APIKey.IsSealed() || key.KeyID != s.Ring.Primary().Digest {
 				t.Errorf("key = %+v, want %+v", key, k)
 			}

@@ -1,11 +1,31 @@
 -- name: GetAIProviderKeyByID :one
-SELECT * FROM ai_provider_keys WHERE id = $1;
+SELECT sqlc.embed(ai_provider_keys), ai_providers.base_url
+FROM ai_provider_keys JOIN ai_providers ON ai_providers.id = ai_provider_keys.provider_id
+WHERE ai_provider_keys.id = $1;
 
 -- name: GetAIProviderKeysByProviderID :many
-SELECT * FROM ai_provider_keys WHERE provider_id = $1 ORDER BY position, created_at, id;
+SELECT sqlc.embed(ai_provider_keys), ai_providers.base_url
+FROM ai_provider_keys JOIN ai_providers ON ai_providers.id = ai_provider_keys.provider_id
+WHERE ai_provider_keys.provider_id = $1
+ORDER BY ai_provider_keys.position, ai_provider_keys.created_at, ai_provider_keys.id;
 
 -- name: GetAIProviderKeys :many
-SELECT * FROM ai_provider_keys ORDER BY provider_id, position, created_at, id;
+SELECT sqlc.embed(ai_provider_keys), ai_providers.base_url
+FROM ai_provider_keys JOIN ai_providers ON ai_providers.id = ai_provider_keys.provider_id
+ORDER BY ai_provider_keys.provider_id, ai_provider_keys.position, ai_provider_keys.created_at, ai_provider_keys.id;
+
+-- name: GetAIProviderKeysOfProviders :many
+SELECT sqlc.embed(ai_provider_keys), ai_providers.base_url
+FROM ai_provider_keys JOIN ai_providers ON ai_providers.id = ai_provider_keys.provider_id
+WHERE ai_provider_keys.provider_id IN (
+    SELECT p.id FROM ai_providers p
+    WHERE (p.deleted = FALSE OR CAST(@include_deleted AS BOOLEAN))
+      AND (p.enabled OR p.deleted OR CAST(@include_disabled AS BOOLEAN))
+      AND (p.name, p.id) > (@after_name, @after_id)
+      AND (CAST(@pattern AS TEXT) = '' OR lower(p.name) LIKE @pattern ESCAPE '\' OR lower(p.display_name) LIKE @pattern ESCAPE '\')
+    ORDER BY p.name, p.id LIMIT @max_rows
+  )
+ORDER BY ai_provider_keys.provider_id, ai_provider_keys.position, ai_provider_keys.created_at, ai_provider_keys.id;
 
 -- name: CountAIProviderKeys :one
 SELECT COUNT(*) FROM ai_provider_keys WHERE provider_id = $1;

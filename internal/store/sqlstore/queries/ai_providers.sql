@@ -9,6 +9,7 @@ SELECT * FROM ai_providers
 WHERE (deleted = FALSE OR CAST(@include_deleted AS BOOLEAN))
   AND (enabled OR deleted OR CAST(@include_disabled AS BOOLEAN))
   AND (name, id) > (@after_name, @after_id)
+  AND (CAST(@pattern AS TEXT) = '' OR lower(name) LIKE @pattern ESCAPE '\' OR lower(display_name) LIKE @pattern ESCAPE '\')
 ORDER BY name, id
 LIMIT @max_rows;
 

@@ -49,59 +49,75 @@ func (q *Queries) DeleteAIProviderKey(ctx context.Context, id string) (AIProvide
 }
 
 const getAIProviderKeyByID = `-- name: GetAIProviderKeyByID :one
-SELECT id, provider_id, api_key, api_key_key_id, position, label, hint, fingerprint, disabled, expires_at, last_used_at, secret_revision, created_at, updated_at FROM ai_provider_keys WHERE id = $1
+SELECT ai_provider_keys.id, ai_provider_keys.provider_id, ai_provider_keys.api_key, ai_provider_keys.api_key_key_id, ai_provider_keys.position, ai_provider_keys.label, ai_provider_keys.hint, ai_provider_keys.fingerprint, ai_provider_keys.disabled, ai_provider_keys.expires_at, ai_provider_keys.last_used_at, ai_provider_keys.secret_revision, ai_provider_keys.created_at, ai_provider_keys.updated_at, ai_providers.base_url
+FROM ai_provider_keys JOIN ai_providers ON ai_providers.id = ai_provider_keys.provider_id
+WHERE ai_provider_keys.id = $1
 `
 
-func (q *Queries) GetAIProviderKeyByID(ctx context.Context, id string) (AIProviderKey, error) {
+type GetAIProviderKeyByIDRow struct {
+	AIProviderKey AIProviderKey
+	BaseURL       string
+}
+
+func (q *Queries) GetAIProviderKeyByID(ctx context.Context, id string) (GetAIProviderKeyByIDRow, error) {
 	row := q.queryRow(ctx, q.getAIProviderKeyByIDStmt, getAIProviderKeyByID, id)
-	var i AIProviderKey
+	var i GetAIProviderKeyByIDRow
 	err := row.Scan(
-		&i.ID,
-		&i.ProviderID,
-		&i.APIKey,
-		&i.APIKeyKeyID,
-		&i.Position,
-		&i.Label,
-		&i.Hint,
-		&i.Fingerprint,
-		&i.Disabled,
-		&i.ExpiresAt,
-		&i.LastUsedAt,
-		&i.SecretRevision,
-		&i.CreatedAt,
-		&i.UpdatedAt,
+		&i.AIProviderKey.ID,
+		&i.AIProviderKey.ProviderID,
+		&i.AIProviderKey.APIKey,
+		&i.AIProviderKey.APIKeyKeyID,
+		&i.AIProviderKey.Position,
+		&i.AIProviderKey.Label,
+		&i.AIProviderKey.Hint,
+		&i.AIProviderKey.Fingerprint,
+		&i.AIProviderKey.Disabled,
+		&i.AIProviderKey.ExpiresAt,
+		&i.AIProviderKey.LastUsedAt,
+		&i.AIProviderKey.SecretRevision,
+		&i.AIProviderKey.CreatedAt,
+		&i.AIProviderKey.UpdatedAt,
+		&i.BaseURL,
 	)
 	return i, err
 }
 
 const getAIProviderKeys = `-- name: GetAIProviderKeys :many
-SELECT id, provider_id, api_key, api_key_key_id, position, label, hint, fingerprint, disabled, expires_at, last_used_at, secret_revision, created_at, updated_at FROM ai_provider_keys ORDER BY provider_id, position, created_at, id
+SELECT ai_provider_keys.id, ai_provider_keys.provider_id, ai_provider_keys.api_key, ai_provider_keys.api_key_key_id, ai_provider_keys.position, ai_provider_keys.label, ai_provider_keys.hint, ai_provider_keys.fingerprint, ai_provider_keys.disabled, ai_provider_keys.expires_at, ai_provider_keys.last_used_at, ai_provider_keys.secret_revision, ai_provider_keys.created_at, ai_provider_keys.updated_at, ai_providers.base_url
+FROM ai_provider_keys JOIN ai_providers ON ai_providers.id = ai_provider_keys.provider_id
+ORDER BY ai_provider_keys.provider_id, ai_provider_keys.position, ai_provider_keys.created_at, ai_provider_keys.id
 `
 
-func (q *Queries) GetAIProviderKeys(ctx context.Context) ([]AIProviderKey, error) {
+type GetAIProviderKeysRow struct {
+	AIProviderKey AIProviderKey
+	BaseURL       string
+}
+
+func (q *Queries) GetAIProviderKeys(ctx context.Context) ([]GetAIProviderKeysRow, error) {
 	rows, err := q.query(ctx, q.getAIProviderKeysStmt, getAIProviderKeys)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []AIProviderKey
+	var items []GetAIProviderKeysRow
 	for rows.Next() {
-		var i AIProviderKey
+		var i GetAIProviderKeysRow
 		if err := rows.Scan(
-			&i.ID,
-			&i.ProviderID,
-			&i.APIKey,
-			&i.APIKeyKeyID,
-			&i.Position,
-			&i.Label,
-			&i.Hint,
-			&i.Fingerprint,
-			&i.Disabled,
-			&i.ExpiresAt,
-			&i.LastUsedAt,
-			&i.SecretRevision,
-			&i.CreatedAt,
-			&i.UpdatedAt,
+			&i.AIProviderKey.ID,
+			&i.AIProviderKey.ProviderID,
+			&i.AIProviderKey.APIKey,
+			&i.AIProviderKey.APIKeyKeyID,
+			&i.AIProviderKey.Position,
+			&i.AIProviderKey.Label,
+			&i.AIProviderKey.Hint,
+			&i.AIProviderKey.Fingerprint,
+			&i.AIProviderKey.Disabled,
+			&i.AIProviderKey.ExpiresAt,
+			&i.AIProviderKey.LastUsedAt,
+			&i.AIProviderKey.SecretRevision,
+			&i.AIProviderKey.CreatedAt,
+			&i.AIProviderKey.UpdatedAt,
+			&i.BaseURL,
 		); err != nil {
 			return nil, err
 		}
@@ -117,33 +133,116 @@ func (q *Queries) GetAIProviderKeys(ctx context.Context) ([]AIProviderKey, error
 }
 
 const getAIProviderKeysByProviderID = `-- name: GetAIProviderKeysByProviderID :many
-SELECT id, provider_id, api_key, api_key_key_id, position, label, hint, fingerprint, disabled, expires_at, last_used_at, secret_revision, created_at, updated_at FROM ai_provider_keys WHERE provider_id = $1 ORDER BY position, created_at, id
+SELECT ai_provider_keys.id, ai_provider_keys.provider_id, ai_provider_keys.api_key, ai_provider_keys.api_key_key_id, ai_provider_keys.position, ai_provider_keys.label, ai_provider_keys.hint, ai_provider_keys.fingerprint, ai_provider_keys.disabled, ai_provider_keys.expires_at, ai_provider_keys.last_used_at, ai_provider_keys.secret_revision, ai_provider_keys.created_at, ai_provider_keys.updated_at, ai_providers.base_url
+FROM ai_provider_keys JOIN ai_providers ON ai_providers.id = ai_provider_keys.provider_id
+WHERE ai_provider_keys.provider_id = $1
+ORDER BY ai_provider_keys.position, ai_provider_keys.created_at, ai_provider_keys.id
 `
 
-func (q *Queries) GetAIProviderKeysByProviderID(ctx context.Context, providerID string) ([]AIProviderKey, error) {
+type GetAIProviderKeysByProviderIDRow struct {
+	AIProviderKey AIProviderKey
+	BaseURL       string
+}
+
+func (q *Queries) GetAIProviderKeysByProviderID(ctx context.Context, providerID string) ([]GetAIProviderKeysByProviderIDRow, error) {
 	rows, err := q.query(ctx, q.getAIProviderKeysByProviderIDStmt, getAIProviderKeysByProviderID, providerID)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []AIProviderKey
+	var items []GetAIProviderKeysByProviderIDRow
 	for rows.Next() {
-		var i AIProviderKey
+		var i GetAIProviderKeysByProviderIDRow
 		if err := rows.Scan(
-			&i.ID,
-			&i.ProviderID,
-			&i.APIKey,
-			&i.APIKeyKeyID,
-			&i.Position,
-			&i.Label,
-			&i.Hint,
-			&i.Fingerprint,
-			&i.Disabled,
-			&i.ExpiresAt,
-			&i.LastUsedAt,
-			&i.SecretRevision,
-			&i.CreatedAt,
-			&i.UpdatedAt,
+			&i.AIProviderKey.ID,
+			&i.AIProviderKey.ProviderID,
+			&i.AIProviderKey.APIKey,
+			&i.AIProviderKey.APIKeyKeyID,
+			&i.AIProviderKey.Position,
+			&i.AIProviderKey.Label,
+			&i.AIProviderKey.Hint,
+			&i.AIProviderKey.Fingerprint,
+			&i.AIProviderKey.Disabled,
+			&i.AIProviderKey.ExpiresAt,
+			&i.AIProviderKey.LastUsedAt,
+			&i.AIProviderKey.SecretRevision,
+			&i.AIProviderKey.CreatedAt,
+			&i.AIProviderKey.UpdatedAt,
+			&i.BaseURL,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const getAIProviderKeysOfProviders = `-- name: GetAIProviderKeysOfProviders :many
+SELECT ai_provider_keys.id, ai_provider_keys.provider_id, ai_provider_keys.api_key, ai_provider_keys.api_key_key_id, ai_provider_keys.position, ai_provider_keys.label, ai_provider_keys.hint, ai_provider_keys.fingerprint, ai_provider_keys.disabled, ai_provider_keys.expires_at, ai_provider_keys.last_used_at, ai_provider_keys.secret_revision, ai_provider_keys.created_at, ai_provider_keys.updated_at, ai_providers.base_url
+FROM ai_provider_keys JOIN ai_providers ON ai_providers.id = ai_provider_keys.provider_id
+WHERE ai_provider_keys.provider_id IN (
+    SELECT p.id FROM ai_providers p
+    WHERE (p.deleted = FALSE OR CAST($1 AS BOOLEAN))
+      AND (p.enabled OR p.deleted OR CAST($2 AS BOOLEAN))
+      AND (p.name, p.id) > ($3, $4)
+      AND (CAST($5 AS TEXT) = '' OR lower(p.name) LIKE $5 ESCAPE '\' OR lower(p.display_name) LIKE $5 ESCAPE '\')
+    ORDER BY p.name, p.id LIMIT $6
+  )
+ORDER BY ai_provider_keys.provider_id, ai_provider_keys.position, ai_provider_keys.created_at, ai_provider_keys.id
+`
+
+type GetAIProviderKeysOfProvidersParams struct {
+	IncludeDeleted  bool
+	IncludeDisabled bool
+	AfterName       string
+	AfterID         string
+	Pattern         string
+	MaxRows         int32
+}
+
+type GetAIProviderKeysOfProvidersRow struct {
+	AIProviderKey AIProviderKey
+	BaseURL       string
+}
+
+func (q *Queries) GetAIProviderKeysOfProviders(ctx context.Context, arg GetAIProviderKeysOfProvidersParams) ([]GetAIProviderKeysOfProvidersRow, error) {
+	rows, err := q.query(ctx, q.getAIProviderKeysOfProvidersStmt, getAIProviderKeysOfProviders,
+		arg.IncludeDeleted,
+		arg.IncludeDisabled,
+		arg.AfterName,
+		arg.AfterID,
+		arg.Pattern,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []GetAIProviderKeysOfProvidersRow
+	for rows.Next() {
+		var i GetAIProviderKeysOfProvidersRow
+		if err := rows.Scan(
+			&i.AIProviderKey.ID,
+			&i.AIProviderKey.ProviderID,
+			&i.AIProviderKey.APIKey,
+			&i.AIProviderKey.APIKeyKeyID,
+			&i.AIProviderKey.Position,
+			&i.AIProviderKey.Label,
+			&i.AIProviderKey.Hint,
+			&i.AIProviderKey.Fingerprint,
+			&i.AIProviderKey.Disabled,
+			&i.AIProviderKey.ExpiresAt,
+			&i.AIProviderKey.LastUsedAt,
+			&i.AIProviderKey.SecretRevision,
+			&i.AIProviderKey.CreatedAt,
+			&i.AIProviderKey.UpdatedAt,
+			&i.BaseURL,
 		); err != nil {
 			return nil, err
 		}

@@ -87,8 +87,9 @@ SELECT id, type, name, display_name, enabled, deleted, base_url, settings, setti
 WHERE (deleted = FALSE OR CAST($1 AS BOOLEAN))
   AND (enabled OR deleted OR CAST($2 AS BOOLEAN))
   AND (name, id) > ($3, $4)
+  AND (CAST($5 AS TEXT) = '' OR lower(name) LIKE $5 ESCAPE '\' OR lower(display_name) LIKE $5 ESCAPE '\')
 ORDER BY name, id
-LIMIT $5
+LIMIT $6
 `
 
 type GetAIProvidersParams struct {
@@ -96,6 +97,7 @@ type GetAIProvidersParams struct {
 	IncludeDisabled bool
 	AfterName       string
 	AfterID         string
+	Pattern         string
 	MaxRows         int32
 }
 
@@ -105,6 +107,7 @@ func (q *Queries) GetAIProviders(ctx context.Context, arg GetAIProvidersParams) 
 		arg.IncludeDisabled,
 		arg.AfterName,
 		arg.AfterID,
+		arg.Pattern,
 		arg.MaxRows,
 	)
 	if err != nil {

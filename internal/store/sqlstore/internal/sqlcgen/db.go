@@ -66,6 +66,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.getAIProviderKeysByProviderIDStmt, err = db.PrepareContext(ctx, getAIProviderKeysByProviderID); err != nil {
 		return nil, fmt.Errorf("error preparing query GetAIProviderKeysByProviderID: %w", err)
 	}
+	if q.getAIProviderKeysOfProvidersStmt, err = db.PrepareContext(ctx, getAIProviderKeysOfProviders); err != nil {
+		return nil, fmt.Errorf("error preparing query GetAIProviderKeysOfProviders: %w", err)
+	}
 	if q.getAIProvidersStmt, err = db.PrepareContext(ctx, getAIProviders); err != nil {
 		return nil, fmt.Errorf("error preparing query GetAIProviders: %w", err)
 	}
@@ -301,6 +304,11 @@ func (q *Queries) Close() error {
 	if q.getAIProviderKeysByProviderIDStmt != nil {
 		if cerr := q.getAIProviderKeysByProviderIDStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getAIProviderKeysByProviderIDStmt: %w", cerr)
+		}
+	}
+	if q.getAIProviderKeysOfProvidersStmt != nil {
+		if cerr := q.getAIProviderKeysOfProvidersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getAIProviderKeysOfProvidersStmt: %w", cerr)
 		}
 	}
 	if q.getAIProvidersStmt != nil {
@@ -626,6 +634,7 @@ type Queries struct {
 	getAIProviderKeyByIDStmt              *sql.Stmt
 	getAIProviderKeysStmt                 *sql.Stmt
 	getAIProviderKeysByProviderIDStmt     *sql.Stmt
+	getAIProviderKeysOfProvidersStmt      *sql.Stmt
 	getAIProvidersStmt                    *sql.Stmt
 	getAPIKeyByIDStmt                     *sql.Stmt
 	getAPIKeyByTokenHashStmt              *sql.Stmt
@@ -700,6 +709,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getAIProviderKeyByIDStmt:              q.getAIProviderKeyByIDStmt,
 		getAIProviderKeysStmt:                 q.getAIProviderKeysStmt,
 		getAIProviderKeysByProviderIDStmt:     q.getAIProviderKeysByProviderIDStmt,
+		getAIProviderKeysOfProvidersStmt:      q.getAIProviderKeysOfProvidersStmt,
 		getAIProvidersStmt:                    q.getAIProvidersStmt,
 		getAPIKeyByIDStmt:                     q.getAPIKeyByIDStmt,
 		getAPIKeyByTokenHashStmt:              q.getAPIKeyByTokenHashStmt,
