@@ -45,7 +45,7 @@ const auditPath = "/api/v1/audit"
 func (c *Client) ListAudit(ctx context.Context, f AuditFilter, o ListOptions) (Page[AuditEntry], error) {
 	q := f.values()
 	o.add(q)
-	return call[Page[AuditEntry]](ctx, c, http.MethodGet, auditPath+queryOf(q), 0, nil)
+	return call[Page[AuditEntry]](ctx, c, http.MethodGet, auditPath+query(q, nil), 0, nil)
 }
 
 // Audit returns every audit entry that f selects, newest first.
@@ -68,7 +68,7 @@ func (c *Client) AuditProof(ctx context.Context, index int64) (AuditProof, error
 func (c *Client) ExportAudit(ctx context.Context, f AuditFilter, format string, w io.Writer) error {
 	q := f.values()
 	q.Set("format", format)
-	req, err := c.request(ctx, http.MethodGet, auditPath+"/export"+queryOf(q), nil)
+	req, err := c.request(ctx, http.MethodGet, auditPath+"/export"+query(q, nil), nil)
 	if err != nil {
 		return err
 	}

@@ -99,9 +99,14 @@ func call[Out any](ctx context.Context, c *Client, method, path string, revision
 	return out, nil
 }
 
-// remove sends a DELETE, which is answered with 204 and no body.
+// remove sends a DELETE.
 func (c *Client) remove(ctx context.Context, path string, revision int64) error {
-	answer, err := c.send(ctx, http.MethodDelete, path, revision, nil)
+	return c.done(ctx, http.MethodDelete, path, revision)
+}
+
+// done sends a request that is answered with 204 and no body.
+func (c *Client) done(ctx context.Context, method, path string, revision int64) error {
+	answer, err := c.send(ctx, method, path, revision, nil)
 	if err == nil && answer.status != http.StatusNoContent {
 		return answer.foreign()
 	}

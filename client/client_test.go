@@ -262,6 +262,59 @@ func TestRevisionIsSentAsIfMatch(t *testing.T) {
 	}
 }
 
+func TestDeletedProviderIsRestoredOrPurged(t *testing.T) {
+	t.Parallel()
+	s, c := start(t)
+	p, other := addProvider(t, c, "openai"), addProvider(t, c, "other")
+	if err := c.DeleteProvider(t.Context(), p.ID, p.Revision); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.Provider(t.Context(), p.ID)
+	refusal(t, err, http.StatusNotFound)
+	gone, err := c.Provider(t.Context(), p.ID, client.IncludeDeleted())
+	if err != nil || !gone.Deleted {
+		t.Fatalf("got %+v, %v", gone, err)
+	}
+	names := func(opts ...client.ProviderOption) (out []string) {
+		for p, err := range c.Providers(t.Context(), opts...) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, p.Name)
+		}
+		return out
+	}
+	if diff := cmp.Diff([][]string{names(), names(client.IncludeDeleted())}, [][]string{{"other"}, {"openai", "other"}}); diff != "" {
+		t.Errorf("providers (-got +want):\n%s", diff)
+	}
+	page, err := c.ListProviders(t.Context(), client.ListOptions{Limit: 1}, client.IncludeDeleted())
+	if err != nil || len(page.Items) != 1 || page.NextCursor == nil {
+		t.Errorf("got %+v, %v, want one and a cursor", page, err)
+	}
+
+	_, err = c.RestoreProvider(t.Context(), other.ID, 0)
+	refusal(t, err, http.StatusConflict)
+	refusal(t, c.PurgeProvider(t.Context(), other.ID, 0), http.StatusConflict)
+	refusal(t, c.PurgeProvider(t.Context(), p.ID, p.Revision), http.StatusPreconditionFailed)
+	back, err := c.RestoreProvider(t.Context(), p.ID, gone.Revision)
+	if err != nil || back.Deleted || back.Enabled {
+		t.Errorf("got %+v, %v", back, err)
+	}
+	if err := c.DeleteProvider(t.Context(), p.ID, back.Revision); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.PurgeProvider(t.Context(), p.ID, 0); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(names(client.IncludeDeleted()), []string{"other"}); diff != "" {
+		t.Errorf("purged (-got +want):\n%s", diff)
+	}
+	sent := s.Requests()[len(s.Requests())-2]
+	if got, want := sent.Method+" "+sent.Path+" "+sent.Body, "POST /api/v1/ai/providers/"+p.ID+"/purge "; got != want {
+		t.Errorf("sent %q, want %q", got, want)
+	}
+}
+
 func TestChangesSayWhatToKeepClearAndSet(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

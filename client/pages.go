@@ -8,10 +8,12 @@ import (
 	"strconv"
 )
 
-func (o ListOptions) query() string {
+func (o ListOptions) query() string { return query(o.values(), nil) }
+
+func (o ListOptions) values() url.Values {
 	q := url.Values{}
 	o.add(q)
-	return queryOf(q)
+	return q
 }
 
 func (o ListOptions) add(q url.Values) {
@@ -23,8 +25,11 @@ func (o ListOptions) add(q url.Values) {
 	}
 }
 
-// queryOf returns q as it stands behind a path.
-func queryOf(q url.Values) string {
+// query returns q, with what the options add to it, as the end of a path.
+func query(q url.Values, opts []ProviderOption) string {
+	for _, o := range opts {
+		o(q)
+	}
 	if len(q) == 0 {
 		return ""
 	}

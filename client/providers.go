@@ -7,8 +7,17 @@ import (
 	"net/url"
 )
 
-// A provider is named by its name or its id. A revision of 0 makes a change
-// unconditional: the last write wins.
+// A provider is named by its name or its id, a deleted one by its id alone. A
+// revision of 0 makes a change unconditional: the last write wins.
+
+// A ProviderOption says which providers are looked for besides those that were
+// not deleted.
+type ProviderOption func(url.Values)
+
+// IncludeDeleted also finds providers that were deleted.
+func IncludeDeleted() ProviderOption {
+	return func(q url.Values) { q.Set("include_deleted", "true") }
+}
 
 func providerPath(provider string) string {
 	return "/api/v1/ai/providers/" + url.PathEscape(provider)
@@ -20,18 +29,20 @@ func keyPath(provider, id string) string { return keysPath(provider) + "/" + url
 
 // ListProviders returns one page of the providers, in order of their names.
 // Disabled ones are among them.
-func (c *Client) ListProviders(ctx context.Context, o ListOptions) (Page[Provider], error) {
-	return call[Page[Provider]](ctx, c, http.MethodGet, "/api/v1/ai/providers"+o.query(), 0, nil)
+func (c *Client) ListProviders(ctx context.Context, o ListOptions, opts ...ProviderOption) (Page[Provider], error) {
+	return call[Page[Provider]](ctx, c, http.MethodGet, "/api/v1/ai/providers"+query(o.values(), opts), 0, nil)
 }
 
 // Providers returns every provider, in order of their names.
-func (c *Client) Providers(ctx context.Context) iter.Seq2[Provider, error] {
-	return pages(ctx, c.ListProviders)
+func (c *Client) Providers(ctx context.Context, opts ...ProviderOption) iter.Seq2[Provider, error] {
+	return pages(ctx, func(ctx context.Context, o ListOptions) (Page[Provider], error) {
+		return c.ListProviders(ctx, o, opts...)
+	})
 }
 
 // Provider returns the provider with that name or id.
-func (c *Client) Provider(ctx context.Context, provider string) (Provider, error) {
-	return call[Provider](ctx, c, http.MethodGet, providerPath(provider), 0, nil)
+func (c *Client) Provider(ctx context.Context, provider string, opts ...ProviderOption) (Provider, error) {
+	return call[Provider](ctx, c, http.MethodGet, providerPath(provider)+query(url.Values{}, opts), 0, nil)
 }
 
 // CreateProvider adds a provider.
@@ -48,6 +59,18 @@ func (c *Client) UpdateProvider(ctx context.Context, provider string, revision i
 // revision.
 func (c *Client) DeleteProvider(ctx context.Context, provider string, revision int64) error {
 	return c.remove(ctx, providerPath(provider), revision)
+}
+
+// RestoreProvider brings back the deleted provider of that id, disabled and
+// without keys and settings, if it still has that revision.
+func (c *Client) RestoreProvider(ctx context.Context, id string, revision int64) (Provider, error) {
+	return call[Provider](ctx, c, http.MethodPost, providerPath(id)+"/restore", revision, nil)
+}
+
+// PurgeProvider removes the deleted provider of that id for good if it still
+// has that revision.
+func (c *Client) PurgeProvider(ctx context.Context, id string, revision int64) error {
+	return c.done(ctx, http.MethodPost, providerPath(id)+"/purge", revision)
 }
 
 // ListKeys returns one page of the keys of a provider, in failover order.

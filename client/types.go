@@ -34,7 +34,7 @@ type Provider struct {
 	Enabled     bool            `json:"enabled" doc:"Whether the gateway sends traffic to it."`
 	Deleted     bool            `json:"deleted,omitempty" doc:"Whether it was deleted. It is left out of one that was not."`
 	BaseURL     string          `json:"base_url" format:"uri" doc:"Where it is reached, as the vendor's SDK takes it: with /v1 for openai, without for anthropic."`
-	Settings    json.RawMessage `json:"settings" doc:"The settings document without its secret fields; null if there is none."`
+	Settings    json.RawMessage `json:"settings" doc:"The settings document without its secret fields, of which _secrets names those that are set; null if there is none."`
 	Strategy    string          `json:"strategy" enum:"in_order" doc:"How the next key is chosen."`
 	Revision    int64           `json:"revision" doc:"Raised by each change of the provider or of its keys. Give it in If-Match to change only what you have seen."`
 	APIKeys     []ProviderKey   `json:"api_keys" nullable:"false" doc:"Its keys in failover order."`
@@ -95,7 +95,7 @@ type AuditEntry struct {
 	Index        int64           `json:"index" doc:"Its place in the log; later entries have higher ones."`
 	Time         time.Time       `json:"time" doc:"When it happened."`
 	Actor        AuditActor      `json:"actor" doc:"Who did it."`
-	Action       string          `json:"action" doc:"What was done: create, update, delete and so on."`
+	Action       string          `json:"action" doc:"What was done: create, update, delete, restore (of what was deleted), purge (for good) and so on."`
 	ResourceType string          `json:"resource_type" doc:"The kind of resource it was done to."`
 	ResourceID   string          `json:"resource_id" doc:"The id of the resource."`
 	Target       string          `json:"target" doc:"The resource as people know it; for a provider key, the id of its provider."`

@@ -15,8 +15,12 @@ import (
 
 var nameForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
-func (s *Server) find(nameOrID string) *client.Provider {
-	i := slices.IndexFunc(s.providers, func(p *client.Provider) bool { return p.Name == nameOrID || p.ID == nameOrID })
+// find returns the provider with that name or id, nil if there is none. It finds
+// deleted ones only if it is asked to, and by their id.
+func (s *Server) find(nameOrID string, deleted bool) *client.Provider {
+	i := slices.IndexFunc(s.providers, func(p *client.Provider) bool {
+		return p.ID == nameOrID && (deleted || !p.Deleted) || p.Name == nameOrID && !p.Deleted
+	})
 	if i < 0 {
 		return nil
 	}
@@ -25,20 +29,29 @@ func (s *Server) find(nameOrID string) *client.Provider {
 
 // provider returns the provider that the path names, or answers 404.
 func (s *Server) provider(c *call) *client.Provider {
-	p := s.find(c.r.PathValue("provider"))
+	return s.providerOrNone(c, false)
+}
+
+func (s *Server) providerOrNone(c *call, deleted bool) *client.Provider {
+	p := s.find(c.r.PathValue("provider"), deleted)
 	if p == nil {
 		c.problem(http.StatusNotFound, "there is no such provider")
 	}
 	return p
 }
 
+func includesDeleted(c *call) bool { return c.r.URL.Query().Get("include_deleted") == "true" }
+
 func (s *Server) listProviders(c *call) {
 	all := slices.SortedFunc(slices.Values(s.providers), func(a, b *client.Provider) int { return strings.Compare(a.Name, b.Name) })
+	if !includesDeleted(c) {
+		all = slices.DeleteFunc(all, func(p *client.Provider) bool { return p.Deleted })
+	}
 	list(c, all)
 }
 
 func (s *Server) getProvider(c *call) {
-	if p := s.provider(c); p != nil {
+	if p := s.providerOrNone(c, includesDeleted(c)); p != nil {
 		c.answer(http.StatusOK, p)
 	}
 }
@@ -58,7 +71,7 @@ func (s *Server) createProvider(c *call) {
 	case !validURL(req.BaseURL):
 		c.invalid("body.base_url", "must be an absolute http or https URL")
 		return
-	case s.find(req.Name) != nil:
+	case s.find(req.Name, false) != nil:
 		c.problem(http.StatusConflict, "the name is taken", client.FieldError{Location: "body.name", Message: "is taken"})
 		return
 	}
@@ -159,8 +172,52 @@ func (s *Server) deleteProvider(c *call) {
 	if p == nil || !s.fresh(c, p) {
 		return
 	}
-	s.providers = slices.DeleteFunc(s.providers, func(q *client.Provider) bool { return q == p })
+	p.Deleted, p.Enabled, p.Settings, p.APIKeys = true, false, nil, []client.ProviderKey{}
+	p.Revision++
+	p.UpdatedAt = now()
 	s.record(c, "delete", "ai_provider", p.ID, p.Name, map[string]any{"deleted": change{false, true}})
+	c.w.WriteHeader(http.StatusNoContent)
+}
+
+// deletedProvider returns the deleted provider that the path names by its id,
+// if the request may change it. Otherwise it answers.
+func (s *Server) deletedProvider(c *call) *client.Provider {
+	p := s.providerOrNone(c, true)
+	switch {
+	case p == nil:
+		return nil
+	case !p.Deleted:
+		c.problem(http.StatusConflict, "it is not deleted")
+		return nil
+	case !s.fresh(c, p):
+		return nil
+	}
+	return p
+}
+
+func (s *Server) restoreProvider(c *call) {
+	p := s.deletedProvider(c)
+	if p == nil {
+		return
+	}
+	if s.find(p.Name, false) != nil {
+		c.problem(http.StatusConflict, "another provider has its name")
+		return
+	}
+	p.Deleted = false
+	p.Revision++
+	p.UpdatedAt = now()
+	s.record(c, "restore", "ai_provider", p.ID, p.Name, map[string]any{"deleted": change{true, false}})
+	c.answer(http.StatusOK, p)
+}
+
+func (s *Server) purgeProvider(c *call) {
+	p := s.deletedProvider(c)
+	if p == nil {
+		return
+	}
+	s.providers = slices.DeleteFunc(s.providers, func(q *client.Provider) bool { return q == p })
+	s.record(c, "purge", "ai_provider", p.ID, p.Name, map[string]any{"deleted": change{true, nil}})
 	c.w.WriteHeader(http.StatusNoContent)
 }
 

@@ -111,7 +111,7 @@ func (s *Server) KeysOf(provider string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []string
-	if p := s.find(provider); p != nil {
+	if p := s.find(provider, false); p != nil {
 		for _, k := range p.APIKeys {
 			out = append(out, s.secrets[k.ID])
 		}
@@ -130,6 +130,8 @@ func (s *Server) handler() http.Handler {
 	route("GET "+providers+"/{provider}", "ai_provider:read", s.getProvider)
 	route("PATCH "+providers+"/{provider}", "ai_provider:update", s.updateProvider)
 	route("DELETE "+providers+"/{provider}", "ai_provider:delete", s.deleteProvider)
+	route("POST "+providers+"/{provider}/restore", "ai_provider:update", s.restoreProvider)
+	route("POST "+providers+"/{provider}/purge", "ai_provider:delete", s.purgeProvider)
 	route("GET "+providers+"/{provider}/keys", "ai_provider_key:read", s.listKeys)
 	route("POST "+providers+"/{provider}/keys", "ai_provider_key:create", s.createKey)
 	route("GET "+providers+"/{provider}/keys/{id}", "ai_provider_key:read", s.getKey)

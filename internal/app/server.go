@@ -32,6 +32,7 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/netguard"
 	"github.com/gatehousehq/gatehouse/internal/rbac"
 	"github.com/gatehousehq/gatehouse/internal/routing"
+	"github.com/gatehousehq/gatehouse/internal/seed"
 	"github.com/gatehousehq/gatehouse/internal/store"
 	"github.com/gatehousehq/gatehouse/internal/tally"
 	"github.com/gatehousehq/gatehouse/internal/token"
@@ -124,6 +125,9 @@ func (s *Server) start(ctx context.Context, o Options) (err error) {
 	if s.audit, err = s.newCheckpointer(ctx, o); err != nil {
 		return err
 	}
+	if err := s.seed(ctx); err != nil {
+		return err
+	}
 	s.table = routing.NewTable(s.store.db, authn.Compiler, o.Log)
 	if err := s.table.Refresh(ctx, 0); err != nil {
 		return err
@@ -159,11 +163,37 @@ func listenError(address string, err error) error {
 	return fmt.Errorf("listen on %s: %w", address, err)
 }
 
+// seed adds the providers that the environment names.
+func (s *Server) seed(ctx context.Context) error {
+	providers, err := seed.FromEnviron(os.Environ(), s.cfg.SeedFromEnv)
+	if err != nil || len(providers) == 0 {
+		return err
+	}
+	results, err := seed.Apply(ctx, s.store.db, authn.Seeder, s.rules(), providers, s.cfg.SeedMode)
+	if err != nil {
+		return err
+	}
+	for _, r := range results {
+		if r.Outcome == "same" {
+			continue
+		}
+		s.log.InfoContext(ctx, "provider from the environment", "provider", r.Name, "outcome", r.Outcome, "differs", r.Differs)
+	}
+	return nil
+}
+
+func (s *Server) policy() netguard.Policy {
+	return netguard.Policy{Deny: s.cfg.UpstreamDeny, Allow: s.cfg.UpstreamAllow}
+}
+
+func (s *Server) rules() catalog.Rules {
+	return catalog.Rules{Reserved: gateway.Reserved(), CheckHost: s.policy().CheckHost}
+}
+
 // handler is the whole of what the listener serves.
 func (s *Server) handler(o Options) http.Handler {
-	policy := netguard.Policy{Deny: s.cfg.UpstreamDeny, Allow: s.cfg.UpstreamAllow}
 	pool := keypool.New(o.Now, keypool.Config{})
-	s.transport = gateway.NewTransport(policy, gateway.TransportConfig{ResponseHeaderTimeout: s.cfg.FirstByteTimeout})
+	s.transport = gateway.NewTransport(s.policy(), gateway.TransportConfig{ResponseHeaderTimeout: s.cfg.FirstByteTimeout})
 	gw := gateway.New(gateway.Config{
 		Snapshot: s.table.Current, Pool: pool, Transport: s.transport, Logger: o.Log, Now: o.Now, Observe: o.Observe,
 		OnUse: func(tokenID, keyID string, at time.Time) {
@@ -177,7 +207,7 @@ func (s *Server) handler(o Options) http.Handler {
 	api := httpapi.New(httpapi.Config{
 		DB:    s.store.db,
 		Auth:  authn.New(s.store.db, o.Now, s.events.LoginFailed),
-		Rules: catalog.Rules{Reserved: gateway.Reserved(), CheckHost: policy.CheckHost},
+		Rules: s.rules(),
 		KeyState: func(providerName, keyID string) client.KeyState {
 			return keyState(pool, s.table.Current().Provider(providerName), keyID)
 		},

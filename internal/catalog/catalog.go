@@ -6,14 +6,11 @@ package catalog
 import (
 	"context"
 	"errors"
-	"slices"
-	"strings"
 
 	"github.com/google/uuid"
 
 	"github.com/gatehousehq/gatehouse/internal/origin"
 	"github.com/gatehousehq/gatehouse/internal/secret"
-	"github.com/gatehousehq/gatehouse/internal/settings"
 	"github.com/gatehousehq/gatehouse/internal/store"
 )
 
@@ -44,14 +41,19 @@ func (r Rules) Create(ctx context.Context, tx store.Tx, n NewProvider) (store.Pr
 	bad.check("type", checkType(n.Type))
 	bad.check("name", r.checkName(n.Name))
 	bad.check("display_name", checkText(n.DisplayName))
-	base, err := r.normalBaseURL(n.BaseURL)
+	base, err := r.NormalBaseURL(n.BaseURL)
 	bad.check("base_url", err)
 	rec := store.Provider{
 		Type: store.ProviderType(n.Type), Name: n.Name, DisplayName: n.DisplayName, Enabled: n.Enabled,
 		BaseURL: base, Strategy: store.InOrder,
 	}
-	bad.join(setSettings(&rec, n.Settings, true))
+	doc, err := setSettings(&rec, n.Settings, true)
+	bad.join(err)
 	bad.join(checkAPIKeys("api_keys", n.APIKeys))
+	bad.join(checkSources(doc, "api_keys", len(n.APIKeys)))
+	for i, k := range n.APIKeys {
+		bad.join(checkForm(doc, element("api_keys", i), k))
+	}
 	if err := bad.err(); err != nil {
 		return store.Provider{}, err
 	}
@@ -112,20 +114,26 @@ func (r Rules) Update(ctx context.Context, tx store.Tx, ref string, revision int
 		next.Enabled = *e.Enabled
 	}
 	if e.BaseURL != nil {
-		base, err := r.normalBaseURL(*e.BaseURL)
+		base, err := r.NormalBaseURL(*e.BaseURL)
 		bad.check("base_url", err)
 		if err == nil {
 			next.BaseURL = base
 		}
 	}
 	moved := origin.Of(next.BaseURL) != origin.Of(cur.BaseURL)
+	had := settingsOf(cur)
+	doc, unset := had, error(nil)
 	if e.Settings != nil {
-		bad.join(setSettings(&next, *e.Settings, moved))
+		doc, unset = setSettings(&next, *e.Settings, moved)
 	} else if moved && cur.SettingsPublic != "" {
-		bad.join(&store.InvalidError{Field: "settings", Reason: "must be given again when the scheme, host or port of base_url changes, or be null to have none"})
+		unset = &store.InvalidError{Field: "settings", Reason: "must be given again when the scheme, host or port of base_url changes, or be null to have none"}
 	}
+	bad.join(unset)
 	plan, err := planKeys(keys, e.APIKeys)
 	bad.join(err)
+	if unset == nil && (e.Settings != nil || e.APIKeys != nil) {
+		bad.join(plan.fit(had, doc))
+	}
 	if moved && len(plan.kept) > 0 {
 		bad.join(&store.InvalidError{Field: "api_keys", Reason: "must all be given again when the scheme, host or port of base_url changes: send every key as {\"api_key\":…}, or [] to have none"})
 	}
@@ -188,6 +196,35 @@ func Delete(ctx context.Context, tx store.Tx, ref string, revision int64) error 
 	return err
 }
 
+// Restore brings back a deleted provider, by id, disabled and without keys or
+// settings. It returns a [store.ConflictError] for one that is not deleted, and
+// for one whose name another has by now.
+func Restore(ctx context.Context, tx store.Tx, id string, revision int64) (store.Provider, error) {
+	cur, err := lockDeleted(ctx, tx, id, revision)
+	if err != nil {
+		return store.Provider{}, err
+	}
+	p, err := tx.Providers.Update(ctx, cur.ID, func(p *store.Provider) error {
+		p.Deleted = false
+		return nil
+	})
+	if taken, ok := errors.AsType[*store.ConflictError](err); ok && taken.Field == "name" {
+		taken.Reason = "another provider has its name by now: delete that one first"
+	}
+	return p, err
+}
+
+// Purge removes the row of a deleted provider, by id, for good. It returns a
+// [store.ConflictError] for one that is not deleted.
+func Purge(ctx context.Context, tx store.Tx, id string, revision int64) error {
+	cur, err := lockDeleted(ctx, tx, id, revision)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Providers.Delete(ctx, cur.ID)
+	return err
+}
+
 // Get returns the live provider with that id or name.
 func Get(ctx context.Context, tx store.Tx, ref string) (store.Provider, error) {
 	p, err := tx.Providers.Get(ctx, ref)
@@ -204,34 +241,33 @@ func lock(ctx context.Context, tx store.Tx, ref string, revision int64) (store.P
 		return store.Provider{}, err
 	}
 	p, err := Get(ctx, tx, ref)
-	if err == nil && revision != AnyRevision && p.Revision != revision {
-		err = store.ErrStale
-	}
 	if err != nil {
 		return store.Provider{}, err
 	}
-	return p, nil
+	return p, fresh(p, revision)
 }
 
-// setSettings writes a settings document, or none, into p, with its public part
-// beside it. The document that p has already stays as it is sealed, unless it
-// must be sealed again.
-func setSettings(p *store.Provider, document []byte, again bool) error {
-	if document == nil {
-		p.Settings, p.SettingsPublic = secret.Text{}, ""
-		return nil
+// lockDeleted is lock for a deleted provider, which only its id names.
+func lockDeleted(ctx context.Context, tx store.Tx, id string, revision int64) (store.Provider, error) {
+	if err := tx.Changes.Lock(ctx); err != nil {
+		return store.Provider{}, err
 	}
-	doc, err := settings.Parse(string(p.Type), document)
-	if err != nil {
-		var f *settings.FieldError
-		if errors.As(err, &f) {
-			return &store.InvalidError{Field: strings.TrimSuffix("settings."+f.Field, "."), Reason: f.Message}
-		}
-		return err
+	p, err := tx.Providers.Get(ctx, id)
+	switch {
+	case err != nil:
+		return store.Provider{}, err
+	case p.ID != id:
+		return store.Provider{}, store.ErrNotFound // a name, which only a live one has
+	case !p.Deleted:
+		return store.Provider{}, &store.ConflictError{Field: "deleted", Reason: "it is not deleted: only a deleted provider can be restored or purged"}
 	}
-	if public := doc.Encode(); again || public != p.SettingsPublic {
-		p.SettingsPublic = public // no field of it is secret
-		p.Settings = secret.New(public)
+	return p, fresh(p, revision)
+}
+
+// fresh returns [store.ErrStale] if an edit of that revision comes too late.
+func fresh(p store.Provider, revision int64) error {
+	if revision != AnyRevision && p.Revision != revision {
+		return store.ErrStale
 	}
 	return nil
 }
@@ -239,59 +275,4 @@ func setSettings(p *store.Provider, document []byte, again bool) error {
 func newID() (string, error) {
 	id, err := uuid.NewV7()
 	return id.String(), err
-}
-
-// keyPlan is how a provider's keys come to be those declared.
-type keyPlan struct {
-	removed []store.ProviderKey
-	kept    map[string]int64 // new position by id
-	added   []addedKey
-}
-
-type addedKey struct {
-	index    int // in the declared list
-	position int64
-	key      secret.Text
-}
-
-// planKeys compares the keys that are there with those declared; nil declares
-// them as they are.
-func planKeys(have []store.ProviderKey, want *[]KeepOrAdd) (keyPlan, error) {
-	plan := keyPlan{kept: map[string]int64{}}
-	if want == nil {
-		for _, k := range have {
-			plan.kept[k.ID] = k.Position
-		}
-		return plan, nil
-	}
-	var bad invalid
-	var added []secret.Text
-	for i, w := range *want {
-		field := element("api_keys", i)
-		position := int64(i + 1)
-		_, twice := plan.kept[w.ID]
-		switch {
-		case (w.ID == "") == w.APIKey.IsZero():
-			bad.join(&store.InvalidError{Field: field, Reason: `must have either "id", to keep a key, or "api_key", to add one`})
-		case w.ID == "":
-			plan.added = append(plan.added, addedKey{i, position, w.APIKey})
-			added = append(added, w.APIKey)
-			bad.join(checkAPIKey(field+".api_key", w.APIKey))
-		case twice:
-			bad.join(&store.InvalidError{Field: field + ".id", Reason: "is listed twice"})
-		case !slices.ContainsFunc(have, func(k store.ProviderKey) bool { return k.ID == w.ID }):
-			bad.join(&store.InvalidError{Field: field + ".id", Reason: "is not a key of this provider"})
-		default:
-			plan.kept[w.ID] = position
-		}
-	}
-	if hasDuplicate(added) {
-		bad.join(&store.InvalidError{Field: "api_keys", Reason: "has the same key twice"})
-	}
-	for _, k := range have {
-		if _, ok := plan.kept[k.ID]; !ok {
-			plan.removed = append(plan.removed, k)
-		}
-	}
-	return plan, bad.err()
 }

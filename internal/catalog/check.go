@@ -84,8 +84,9 @@ func checkPosition(n int64) error {
 	return nil
 }
 
-// normalBaseURL checks a base URL and returns it without trailing slashes.
-func (r Rules) normalBaseURL(s string) (string, error) {
+// NormalBaseURL checks a base URL and returns it as it is kept: without trailing
+// slashes, its host in lower case.
+func (r Rules) NormalBaseURL(s string) (string, error) {
 	u, err := url.Parse(s)
 	switch {
 	case len(s) > MaxBaseURL:

@@ -189,10 +189,10 @@ func changes(e client.AuditEntry) string {
 		before, after := valueText(f.Old), valueText(f.New)
 		switch {
 		case f.Secret:
-			parts = append(parts, fmt.Sprintf("%s %s (secret)", name, cmp.Or(map[string]string{"create": "set", "delete": "removed"}[e.Action], "changed")))
+			parts = append(parts, fmt.Sprintf("%s %s (secret)", name, cmp.Or(map[string]string{"create": "set", "delete": "removed", "purge": "removed"}[e.Action], "changed")))
 		case before == "":
 			parts = append(parts, name+" "+after)
-		case after == "" && e.Action == "delete":
+		case after == "" && (e.Action == "delete" || e.Action == "purge"):
 			parts = append(parts, name+" was "+before)
 		default:
 			parts = append(parts, fmt.Sprintf("%s %s → %s", name, before, orNothing(after)))

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gatehousehq/gatehouse/client"
 )
 
 // completeWithin is how long a shell waits for names from the server. Whatever
@@ -46,6 +48,24 @@ func (a *app) completeProviders(cmd *cobra.Command, _ []string, _ string) ([]str
 		}
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeDeleted suggests the id of a deleted provider.
+func (a *app) completeDeleted(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	var ids []string
+	if c, err := a.connect(); err == nil && len(args) == 0 {
+		ctx, cancel := context.WithTimeout(cmd.Context(), completeWithin)
+		defer cancel()
+		for p, err := range c.Providers(ctx, client.IncludeDeleted()) {
+			if err != nil {
+				break
+			}
+			if p.Deleted {
+				ids = append(ids, cobra.CompletionWithDesc(p.ID, p.Name))
+			}
+		}
+	}
+	return ids, cobra.ShellCompDirectiveNoFileComp
 }
 
 // completeKey suggests a provider, then one of its keys.

@@ -127,8 +127,11 @@ func (a *app) explainRefusal(cmd *cobra.Command, e *client.Error) *failure {
 			f.advice = append(f.advice, "The token needs "+scopes+", and its owner the right to it. It is from "+a.tokenFrom+".")
 		}
 	case http.StatusNotFound:
-		if strings.Contains(cmd.Use, "PROVIDER") {
+		switch {
+		case strings.Contains(cmd.Use, "PROVIDER"):
 			f.advice = append(f.advice, `"gatehouse provider list" shows the providers there are.`)
+		case cmd.Use == "restore ID", cmd.Use == "purge ID":
+			f.advice = append(f.advice, `"gatehouse provider list --deleted" shows those that were removed, with their ids.`)
 		}
 	case http.StatusPreconditionFailed:
 		f.reason = "somebody else changed it in the meantime (412)"

@@ -13,13 +13,17 @@ import (
 func (a *app) providerCommand() *cobra.Command {
 	return group("provider", "Manage where AI traffic goes",
 		a.providerAdd(), a.providerList(), a.providerShow(), a.providerEdit(),
-		a.providerSwitch(true), a.providerSwitch(false), a.providerRemove())
+		a.providerSwitch(true), a.providerSwitch(false), a.providerRemove(), a.providerRestore(), a.providerPurge())
 }
 
 func (a *app) providerList() *cobra.Command {
-	return needs(&cobra.Command{
+	var deleted bool
+	cmd := needs(&cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List the providers", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if deleted {
+				return a.listDeleted(cmd)
+			}
 			c, err := a.connect()
 			if err != nil {
 				return err
@@ -43,6 +47,8 @@ func (a *app) providerList() *cobra.Command {
 			})
 		},
 	}, "ai_provider:read", "ai_provider_key:read")
+	cmd.Flags().BoolVar(&deleted, "deleted", false, "list those that were removed instead, with the ids by which to restore or purge them")
+	return cmd
 }
 
 // keySummary counts keys by their states: "3 ready", "1 ready, 2 cooling".
@@ -143,13 +149,16 @@ func (a *app) providerRemove() *cobra.Command {
 	var yes bool
 	cmd := needs(&cobra.Command{
 		Use: "remove PROVIDER", Aliases: []string{"rm"}, Short: "Remove a provider and its keys", Args: cobra.ExactArgs(1),
+		Long: `Remove a provider, its keys and its settings. What is left is a row for history:
+"gatehouse provider list --deleted" shows it, "gatehouse provider restore" brings
+it back without keys and settings, and "gatehouse provider purge" removes it.`,
 		ValidArgsFunction: a.completeProvider,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, p, err := a.provider(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			question := fmt.Sprintf("Remove provider %s and its %s? Its keys cannot be brought back.", p.Name, plural(len(p.APIKeys), "key", "keys"))
+			question := fmt.Sprintf("Remove provider %s and its %s? Its keys and settings cannot be brought back.", p.Name, plural(len(p.APIKeys), "key", "keys"))
 			if err := confirm(cmd, yes, question); err != nil {
 				return err
 			}

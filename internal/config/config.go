@@ -21,6 +21,7 @@ import (
 
 	"github.com/gatehousehq/gatehouse/internal/datadir"
 	"github.com/gatehousehq/gatehouse/internal/secret"
+	"github.com/gatehousehq/gatehouse/internal/seed"
 )
 
 // A Config is the settings of a server. See [Config.Bind] for what each means.
@@ -38,8 +39,10 @@ type Config struct {
 	UpstreamDeny, UpstreamAllow []netip.Prefix
 	FirstByteTimeout            time.Duration
 	IdleTimeout                 time.Duration
-	ReplayBody                  int64         // bytes
-	ReplayMemory                int64         // bytes
+	ReplayBody                  int64 // bytes
+	ReplayMemory                int64 // bytes
+	SeedFromEnv                 bool
+	SeedMode                    seed.Mode
 	AuditCheckpoints            []string      // sinks; none is the file in the data directory
 	AuditRetention              time.Duration // zero is for ever
 
@@ -66,6 +69,9 @@ func (c *Config) Bind(fs *pflag.FlagSet) {
 	own.DurationVar(&c.IdleTimeout, "idle-timeout", 5*time.Minute, "how long a provider may pause within an answer")
 	own.Int64Var(&c.ReplayBody, "replay-body", 8<<20, "largest request in `bytes` that is held so that it can be sent again with the next key")
 	own.Int64Var(&c.ReplayMemory, "replay-memory", 256<<20, "`bytes` that all held requests together may take")
+	own.BoolVar(&c.SeedFromEnv, "seed-from-env", false, "also add providers from OPENAI_API_KEY and ANTHROPIC_API_KEY, as from the variables GATEHOUSE_PROVIDER_<N>_…")
+	c.SeedMode = seed.Keep
+	own.Var((*modeValue)(&c.SeedMode), "seed-mode", "what becomes of a provider that differs from what the environment says: keep, fail or overwrite")
 	own.StringSliceVar(&c.AuditCheckpoints, "audit-checkpoints", nil, "`places` outside the database that signed checkpoints of the audit log are sent to, separated by commas: stdout, file:PATH, or the URL of a webhook; left out: the file audit-checkpoints in the data directory. Keep a copy where nobody who can write to the database can")
 	own.DurationVar(&c.AuditRetention, "audit-retention", 0, "how long audit entries are kept, such as 8760h; 0 is for ever. What proves the rest of the log stays")
 	own.VisitAll(func(f *pflag.Flag) { c.settings = append(c.settings, f.Name) })
@@ -214,6 +220,20 @@ func (v *levelValue) Set(s string) error {
 		return errors.New("must be debug, info, warn or error")
 	}
 	*v = levelValue(l)
+	return nil
+}
+
+type modeValue seed.Mode
+
+func (v *modeValue) String() string { return string(*v) }
+
+func (*modeValue) Type() string { return "mode" }
+
+func (v *modeValue) Set(s string) error {
+	if !slices.Contains(seed.Modes(), seed.Mode(s)) {
+		return errors.New("must be keep, fail or overwrite")
+	}
+	*v = modeValue(s)
 	return nil
 }
 

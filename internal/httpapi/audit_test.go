@@ -71,7 +71,7 @@ func TestEveryChangeLeavesItsEntries(t *testing.T) {
 			ids[p.ID], ids[p.APIKeys[0].ID] = "P", "K1"
 		},
 			`create ai_provider P main {"type":{"new":"openai"},"name":{"new":"main"},"display_name":{"new":"Main"},"enabled":{"new":true},"base_url":{"new":"https://api.example.com/v1"},`+
-				`"settings":{"secret":true},"settings_public":{"new":"{\"_type\":\"openai\",\"_version\":1,\"organization\":\"o\"}"},"strategy":{"new":"in_order"}}`,
+				`"settings._type":{"new":"openai"},"settings._version":{"new":1},"settings.organization":{"new":"o"},"strategy":{"new":"in_order"}}`,
 			`create ai_provider_key K1 P {"provider_id":{"new":"P"},"api_key":{"secret":true},"position":{"new":1},"hint":{"new":"`+hintOf(s, "1")+`"}}`)
 		expect("PATCH", providers+"/main", `{"display_name":null,"enabled":false}`, nil,
 			`update ai_provider P main {"display_name":{"old":"Main","new":""},"enabled":{"old":true,"new":false}}`)
@@ -93,7 +93,12 @@ func TestEveryChangeLeavesItsEntries(t *testing.T) {
 		expect("DELETE", providers+"/main", "", nil,
 			`delete ai_provider_key K3 P {"provider_id":{"old":"P"},"api_key":{"secret":true},"position":{"old":1},"hint":{"old":"`+hintOf(s, "3")+`"}}`,
 			`delete ai_provider P main {"type":{"old":"openai"},"name":{"old":"main"},"base_url":{"old":"https://api.example.com/v1"},`+
-				`"settings":{"secret":true},"settings_public":{"old":"{\"_type\":\"openai\",\"_version\":1,\"organization\":\"o\"}"},"strategy":{"old":"in_order"}}`)
+				`"settings._type":{"old":"openai"},"settings._version":{"old":1},"settings.organization":{"old":"o"},"strategy":{"old":"in_order"}}`)
+		expect("POST", providers+"/"+p.ID+"/restore", "", nil, `restore ai_provider P main {"deleted":{"old":true,"new":false}}`)
+		expect("DELETE", providers+"/main", "", nil,
+			`delete ai_provider P main {"type":{"old":"openai"},"name":{"old":"main"},"base_url":{"old":"https://api.example.com/v1"},"strategy":{"old":"in_order"}}`)
+		expect("POST", providers+"/"+p.ID+"/purge", "", nil,
+			`purge ai_provider P main {"type":{"old":"openai"},"name":{"old":"main"},"deleted":{"old":true},"base_url":{"old":"https://api.example.com/v1"},"strategy":{"old":"in_order"}}`)
 
 		var token client.CreatedToken
 		ids[s.owner.ID] = "ADA"

@@ -218,6 +218,15 @@ func (s *server) provider(t *testing.T, name string, keys ...string) client.Prov
 	return decode[client.Provider](t, s.want(t, http.StatusCreated, "POST", providers, string(b)))
 }
 
+// deleted adds a provider and deletes it.
+func (s *server) deleted(t *testing.T, name string) client.Provider {
+	t.Helper()
+	p := s.provider(t, name)
+	s.want(t, http.StatusNoContent, "DELETE", providers+"/"+p.ID, "")
+	p.Deleted, p.Enabled, p.Revision = true, false, p.Revision+1
+	return p
+}
+
 // key returns a provider key that looks like one, always the same for a name,
 // and has everything searched for it.
 func (s *server) key(name string) string {

@@ -26,6 +26,7 @@ func routesOf(t *testing.T, s *server, n int) []route {
 	t.Helper()
 	p := decode[client.Provider](t, s.want(t, http.StatusCreated, "POST", providers, fmt.Sprintf(
 		`{"type":"openai","name":"p%d","base_url":"%s","api_keys":["%s","%s"]}`, n, vendor, s.key(fmt.Sprint("a", n)), s.key(fmt.Sprint("b", n)))))
+	gone, purged := s.deleted(t, fmt.Sprintf("gone%d", n)), s.deleted(t, fmt.Sprintf("purged%d", n))
 	token, _ := dbgen.APIKey(t, s.DB, s.owner, store.APIKey{})
 	one, key := providers+"/"+p.ID, providers+"/"+p.ID+"/keys/"+p.APIKeys[0].ID
 	return []route{
@@ -33,6 +34,7 @@ func routesOf(t *testing.T, s *server, n int) []route {
 		{"POST", providers, providers, fmt.Sprintf(`{"type":"openai","name":"new%d","base_url":"%s","api_keys":["k"]}`, n, vendor)},
 		{"GET", providers + "/{provider}", one, ""},
 		{"PATCH", providers + "/{provider}", one, fmt.Sprintf(`{"display_name":"N","api_keys":[{"id":"%s"},{"api_key":"%s"}]}`, p.APIKeys[1].ID, s.key(fmt.Sprint("c", n)))},
+		{"POST", providers + "/{provider}/restore", providers + "/" + gone.ID + "/restore", ""},
 		{"GET", providers + "/{provider}/keys", one + "/keys", ""},
 		{"POST", providers + "/{provider}/keys", one + "/keys", `{"api_key":"` + s.key(fmt.Sprint("d", n)) + `"}`},
 		{"GET", providers + "/{provider}/keys/{id}", providers + "/" + p.ID + "/keys/" + p.APIKeys[1].ID, ""},
@@ -48,6 +50,7 @@ func routesOf(t *testing.T, s *server, n int) []route {
 		{"DELETE", tokens + "/{id}", tokens + "/" + token.ID, ""},
 		{"DELETE", providers + "/{provider}/keys/{id}", strings.Replace(key, p.APIKeys[0].ID, p.APIKeys[1].ID, 1), ""},
 		{"DELETE", providers + "/{provider}", one, ""},
+		{"POST", providers + "/{provider}/purge", providers + "/" + purged.ID + "/purge", ""},
 	}
 }
 

@@ -97,6 +97,8 @@ func (a *api) problem(ctx context.Context, err error) problem {
 		p = problem{Status: http.StatusForbidden, Detail: denied.Reason}
 	case errors.As(err, &denied):
 		p = problem{Status: http.StatusForbidden, Detail: "this takes the permission " + denied.Missing.String() + ", which the role of the token's owner, its scopes or its allow-lists do not give"}
+	case errors.As(err, &conflict) && conflict.Reason != "":
+		p = problem{Status: http.StatusConflict, Detail: conflict.Reason}
 	case errors.As(err, &conflict):
 		p = problem{Status: http.StatusConflict, Detail: "it is there already", Errors: []client.FieldError{{Location: "body." + conflict.Field, Message: taken(conflict.Field)}}}
 	case errors.Is(err, store.ErrNotFound):

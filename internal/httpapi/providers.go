@@ -82,9 +82,10 @@ func (a *api) registerProviders() {
 	}, a.updateProvider)
 	register(a, huma.Operation{
 		OperationID: "delete-provider", Method: http.MethodDelete, Path: providersPath + "/{provider}", Tags: []string{"Providers"},
-		Summary: "Delete a provider", Description: "Its keys and settings go with it; its row stays for history, and its name can be used again.",
+		Summary: "Delete a provider", Description: "Its keys and settings go with it; its row stays for history until it is purged, and its name can be used again.",
 		DefaultStatus: http.StatusNoContent, Errors: []int{404, 412},
 	}, a.deleteProvider)
+	a.registerDeletedProviders()
 }
 
 type listProvidersInput struct {
@@ -133,7 +134,7 @@ type createProviderInput struct {
 		DisplayName *string       `json:"display_name,omitempty" maxLength:"128" doc:"A name for people."`
 		Enabled     *bool         `json:"enabled,omitempty" doc:"Left out: enabled."`
 		BaseURL     string        `json:"base_url" maxLength:"2048" doc:"Where it is reached, as the vendor's SDK takes it: with /v1 for openai, without for anthropic."`
-		Settings    document      `json:"settings,omitempty" doc:"A settings document, with _type and _version."`
+		Settings    document      `json:"settings,omitempty" doc:"A settings document, with _type and _version. Its secret fields cannot be read back."`
 		APIKeys     []secret.Text `json:"api_keys,omitempty" nullable:"true" doc:"Its keys in failover order; they are sealed at once and cannot be read back."`
 	}
 }
@@ -170,10 +171,18 @@ func settingsOf(d document) []byte {
 	return d
 }
 
-func (a *api) getProvider(ctx context.Context, who store.Actor, in *ProviderPath) (*providerOutput, error) {
+type getProviderInput struct {
+	ProviderPath
+	IncludeDeleted bool `query:"include_deleted" doc:"Also find a provider that was deleted, by its id."`
+}
+
+func (a *api) getProvider(ctx context.Context, who store.Actor, in *getProviderInput) (*providerOutput, error) {
 	var rec providerRecord
 	err := a.DB.View(ctx, who, func(tx store.Tx) error {
-		p, err := catalog.Get(ctx, tx, in.Provider)
+		p, err := tx.Providers.Get(ctx, in.Provider)
+		if err == nil && p.Deleted && !in.IncludeDeleted {
+			err = store.ErrNotFound
+		}
 		if err != nil {
 			return err
 		}
@@ -193,7 +202,7 @@ type updateProviderInput struct {
 		DisplayName patch[string]      `json:"display_name,omitempty" doc:"Null: none."`
 		Enabled     patch[bool]        `json:"enabled,omitempty" doc:"Whether the gateway sends traffic to it."`
 		BaseURL     patch[string]      `json:"base_url,omitempty" doc:"Changing its scheme, host or port demands all keys again."`
-		Settings    patch[document]    `json:"settings,omitempty" doc:"Null: none."`
+		Settings    patch[document]    `json:"settings,omitempty" doc:"A settings document, which replaces the one there is; null: none. A secret field that is left out stays, an empty one is cleared."`
 		APIKeys     patch[[]keepOrAdd] `json:"api_keys,omitempty" doc:"The keys that it is to have, in failover order. Those not listed are removed."`
 	}
 }
@@ -268,7 +277,7 @@ func (a *api) withCurrent(ctx context.Context, who store.Actor, ref string, err 
 	if !errors.Is(err, store.ErrStale) {
 		return err
 	}
-	now, getErr := a.getProvider(ctx, who, &ProviderPath{ref})
+	now, getErr := a.getProvider(ctx, who, &getProviderInput{ProviderPath{ref}, true})
 	if getErr != nil {
 		return getErr
 	}

@@ -92,6 +92,7 @@ func createRefusals() []refused {
 	field("settings with a space", "settings", `{"_type":"openai","_version":1,"organization":"a {mark}"}`)
 	field("settings with a line break", "settings", `{"_type":"openai","_version":1,"project":"a\nb"}`)
 	field("settings with a field of 257 bytes", "settings", `{"_type":"openai","_version":1,"project":"{257}"}`)
+	all = append(all, bedrockRefusals()...)
 	all = append(all, create("settings of another type of provider", 422,
 		[2]string{"type", `"anthropic"`}, [2]string{"settings", `{"_type":"openai","_version":1}`}))
 
@@ -193,6 +194,53 @@ func patchRefusals() []refused {
 	all = append(all, refused{"change a provider: another host without its settings", 422, "PATCH", providers + "/configured", `{"base_url":"https://eu.example.com/v1"}`, nil})
 
 	return append(all, ifMatchRefusals("change a provider", "PATCH", "{p}", `{"enabled":false}`)...)
+}
+
+// bedrockRefusals are of settings that have secrets in them.
+func bedrockRefusals() []refused {
+	var all []refused
+	for _, c := range [][3]string{
+		{"without a region", `"access_key":"A","access_key_secret":"{mark}"`, ""},
+		{"with a region that is none", `"region":"{mark}"`, ""},
+		{"with half a pair", `"region":"us-east-1","access_key_secret":"{mark}"`, ""},
+		{"with a masked secret", `"region":"us-east-1","access_key":"A","access_key_secret":"{mark}…"`, ""},
+		{"with a secret that is a number", `"region":"us-east-1","access_key":"A","access_key_secret":1`, ""},
+		{"with an unknown field", `"region":"us-east-1","{mark}":"{mark}"`, ""},
+		{"ambient beside a pair", `"region":"us-east-1","access_key":"A","access_key_secret":"{mark}","ambient":true`, ""},
+		{"with a role that is none", `"region":"us-east-1","ambient":true,"role_arn":"{mark}"`, ""},
+		{"with a role and nothing to assume it with", `"region":"us-east-1","role_arn":"arn:aws:iam::123456789012:role/r"`, `"A:{mark}"`},
+		{"with a pair and a key", `"region":"us-east-1","access_key":"A","access_key_secret":"{mark}"`, `"A:{K3}"`},
+		{"ambient and a key", `"region":"us-east-1","ambient":true`, `"A:{K3}"`},
+		{"with a key that is no pair", `"region":"us-east-1"`, `"A:{K3}","{K3}"`},
+	} {
+		all = append(all, create("Bedrock "+c[0], 422, [2]string{"type", `"anthropic"`},
+			[2]string{"settings", `{"_type":"bedrock","_version":1,` + c[1] + `}`}, [2]string{"api_keys", "[" + c[2] + "]"}))
+	}
+	return all
+}
+
+// deletedRefusals are of what is done with deleted providers.
+func deletedRefusals() []refused {
+	var all []refused
+	for _, verb := range []string{"restore", "purge"} {
+		for _, c := range []struct {
+			name   string
+			status int
+			ref    string
+		}{
+			{"by a name", 404, "gone"}, {"by the name of a live one", 404, "main"}, {"by an unknown id", 404, "{unknown}"},
+			{"by an id in capitals", 404, "0190A5A0-0000-7000-8000-00000000DEAD"}, {"by a NUL", 404, "%00"}, {"a live one", 409, "{id}"},
+		} {
+			all = append(all, refused{verb + " a provider: " + c.name, c.status, "POST", providers + "/" + c.ref + "/" + verb, "", nil})
+		}
+		all = append(all, ifMatchRefusals(verb+" a provider", "POST", providers+"/{gone}/"+verb, "")...)
+		all = append(all, refused{verb + " a provider: no such method", 405, "DELETE", providers + "/{gone}/" + verb, "", nil})
+	}
+	return append(all,
+		refused{"restore a provider: its name is taken", 409, "POST", providers + "/{taken}/restore", "", nil},
+		refused{"get a deleted provider: without asking for it", 404, "GET", providers + "/{gone}", "", nil},
+		refused{"get a deleted provider: by its name", 404, "GET", providers + "/gone?include_deleted=true", "", nil},
+	)
 }
 
 // ifMatchRefusals are the conditions that do not hold, or are none.

@@ -40,11 +40,13 @@ func fixture(t *testing.T, s *server) *strings.Replacer {
 	other := s.provider(t, "other", "other-1")
 	gone := s.provider(t, "gone", "gone-1")
 	s.want(t, http.StatusNoContent, "DELETE", providers+"/gone", "")
+	taken := s.deleted(t, "taken")
+	s.provider(t, "taken")
 	s.want(t, http.StatusCreated, "POST", providers, `{"type":"openai","name":"configured","base_url":"`+vendor+`",
 		"settings":{"_type":"openai","_version":1,"organization":"org-1"}}`)
 	key := func(p client.Provider, i int) string { return p.APIKeys[i].ID }
 	return strings.NewReplacer(
-		"{mark}", mark, "{p}", providers+"/main", "{id}", p.ID, "{gone}", gone.ID, "{unknown}", "0190a5a0-0000-7000-8000-00000000dead",
+		"{mark}", mark, "{p}", providers+"/main", "{id}", p.ID, "{gone}", gone.ID, "{taken}", taken.ID, "{unknown}", "0190a5a0-0000-7000-8000-00000000dead",
 		"{k1}", key(p, 0), "{k2}", key(p, 1), "{foreign}", key(other, 0), "{removed}", key(gone, 0),
 		"{K1}", s.key("main-1"), "{K2}", s.key("main-2"), "{K3}", s.key("main-3"), "{hint}", p.APIKeys[0].Hint,
 		"{4097}", strings.Repeat("k", 4097), "{129}", strings.Repeat("ä", 129), "{2049}", strings.Repeat("a", 2049), "{257}", strings.Repeat("a", 257),
@@ -87,7 +89,7 @@ func TestRefusals(t *testing.T) {
 
 func allRefusals() []refused {
 	var all []refused
-	for _, list := range [][]refused{createRefusals(), patchRefusals(), keyRefusals(), tokenRefusals(), bodyRefusals(), queryRefusals(), pathRefusals()} {
+	for _, list := range [][]refused{createRefusals(), patchRefusals(), deletedRefusals(), keyRefusals(), tokenRefusals(), bodyRefusals(), queryRefusals(), pathRefusals()} {
 		all = append(all, list...)
 	}
 	return all

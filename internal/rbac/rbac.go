@@ -53,9 +53,12 @@ const (
 	Open Action = "open"
 )
 
-// Actions that stand in audit entries only: what was done has a name of its own,
-// or nothing was done. No permission names them.
+// Actions that only the audit log tells apart, or that are no change: no
+// permission names them. Whoever may update a record may restore it, and whoever
+// may delete it may purge it.
 const (
+	Restore     Action = "restore" // bring back what was deleted
+	Purge       Action = "purge"   // remove for good what was deleted
 	Denied      Action = "denied"
 	LoginFailed Action = "login_failed"
 )

@@ -75,13 +75,21 @@ func (c compiler) provider(rec store.Provider, keys []store.ProviderKey) (*Provi
 		return p, nil
 	}
 	p.BaseURL = base
-	if p.Headers, err = c.headers(rec); err != nil {
+	doc, err := c.settings(rec)
+	if err != nil {
 		if !errors.Is(err, store.ErrUnreadable) {
 			return nil, err
 		}
 		c.log.WarnContext(c.ctx, "provider settings unreadable", "provider", rec.Name, "provider_id", rec.ID, "error", err)
 		p.Fault = "its settings cannot be read; save them again"
 		return p, nil
+	}
+	switch fields := doc.(type) {
+	case nil:
+	case *settings.Bedrock:
+		p.Fault = "Amazon Bedrock cannot be reached by this version of the gateway"
+	default:
+		p.Headers = fields.Headers()
 	}
 	for _, k := range keys {
 		key := Key{ID: k.ID, Disabled: k.Disabled, ExpiresAt: k.ExpiresAt}
@@ -100,9 +108,9 @@ func (c compiler) provider(rec store.Provider, keys []store.ProviderKey) (*Provi
 	return p, nil
 }
 
-// headers returns what the settings of a provider add to its requests. They
-// are read from the sealed document, not from the public copy beside it.
-func (c compiler) headers(rec store.Provider) (map[string]string, error) {
+// settings returns the settings of a provider, nil if it has none. They are read
+// from the sealed document, not from the public copy beside it.
+func (c compiler) settings(rec store.Provider) (settings.Fields, error) {
 	opened, err := c.tx.Secrets.Open(c.ctx, &rec)
 	if err != nil {
 		return nil, err
@@ -114,11 +122,11 @@ func (c compiler) headers(rec store.Provider) (map[string]string, error) {
 		}
 		return nil, nil
 	}
-	parsed, err := settings.Parse(string(rec.Type), []byte(doc.Reveal()))
+	parsed, err := settings.Parse(string(rec.Type), []byte(doc.Reveal()), "")
 	if err != nil {
 		return nil, errors.Join(store.ErrUnreadable, err)
 	}
-	return parsed.Headers(), nil
+	return parsed.Fields, nil
 }
 
 // tokens returns every token, by hash.

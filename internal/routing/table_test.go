@@ -232,6 +232,60 @@ func TestTamperingTakesOutOneKeyOnly(t *testing.T) {
 	})
 }
 
+func TestBedrockTakesOutItsProviderOnly(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		doc := `{"_type":"bedrock","_version":1,"region":"eu-central-1"}`
+		p := dbgen.Provider(t, s.DB, store.Provider{Type: store.TypeAnthropic, Name: "bedrock", Settings: secret.New(doc), SettingsPublic: doc})
+		dbgen.ProviderKey(t, s.DB, store.ProviderKey{ProviderID: p.ID})
+		dbgen.Provider(t, s.DB, store.Provider{Type: store.TypeAnthropic, Name: "direct"})
+		snap := newTable(t, s).Current()
+		if got := snap.Provider("bedrock"); got.Fault != "Amazon Bedrock cannot be reached by this version of the gateway" || got.Keys[0].Unreadable {
+			t.Errorf("bedrock: %+v", got)
+		}
+		if got := snap.Provider("direct").Fault; got != "" {
+			t.Errorf("direct: %s", got)
+		}
+	})
+}
+
+func TestRestoredProviderIsServedOnceItIsEnabled(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		ctx := t.Context()
+		table := newTable(t, s)
+		s.OnCommit(table.Refresh)
+		p := dbgen.Provider(t, s.DB, store.Provider{Name: "p"})
+		change := func(fn func(tx store.Tx) error) *routing.Provider {
+			t.Helper()
+			if err := s.Update(ctx, dbgen.Owner, fn); err != nil {
+				t.Fatal(err)
+			}
+			return table.Current().Provider("p")
+		}
+		edit := func(fn func(*store.Provider)) func(tx store.Tx) error {
+			return func(tx store.Tx) error {
+				_, err := tx.Providers.Update(ctx, p.ID, func(p *store.Provider) error { fn(p); return nil })
+				return err
+			}
+		}
+		remove := func(tx store.Tx) error { _, err := tx.Providers.Delete(ctx, p.ID); return err }
+		if got := change(remove); got != nil {
+			t.Errorf("deleted: %+v", got)
+		}
+		if got := change(edit(func(p *store.Provider) { p.Deleted = false })); got == nil || got.Enabled {
+			t.Errorf("restored: %+v", got)
+		}
+		if got := change(edit(func(p *store.Provider) { p.Enabled = true })); got == nil || !got.Enabled {
+			t.Errorf("enabled: %+v", got)
+		}
+		change(remove)
+		if got := change(remove); got != nil {
+			t.Errorf("purged: %+v", got)
+		}
+	})
+}
+
 func TestFollowSeesWhatAnotherProcessDid(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *storetest.Store) {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/gatehousehq/gatehouse/internal/catalog"
 	"github.com/gatehousehq/gatehouse/internal/origin"
-	"github.com/gatehousehq/gatehouse/internal/secret"
+	"github.com/gatehousehq/gatehouse/internal/settings"
 	"github.com/gatehousehq/gatehouse/internal/store"
 )
 
@@ -131,17 +131,15 @@ func (s seeder) compare(have store.Provider, keys []store.ProviderKey) (e catalo
 		differs, e.Enabled = append(differs, "enabled"), &want.Enabled
 	}
 	moved := origin.Of(base) != origin.Of(have.BaseURL)
-	if want.Settings != nil || have.SettingsPublic != "" {
-		public, err := catalog.PublicSettings(want.Type, want.Settings)
-		if err != nil {
-			return e, nil, err
-		}
-		if public != have.SettingsPublic {
-			differs = append(differs, "settings")
-		}
-		if public != have.SettingsPublic || moved {
-			e.Settings = &want.Settings
-		}
+	public, err := publicSettings(want, have)
+	if err != nil {
+		return e, nil, err
+	}
+	if public != have.SettingsPublic {
+		differs = append(differs, "settings")
+	}
+	if public != have.SettingsPublic || moved {
+		e.Settings = &want.Settings
 	}
 	if !want.HasKeys {
 		return e, differs, nil
@@ -154,6 +152,19 @@ func (s seeder) compare(have store.Provider, keys []store.ProviderKey) (e catalo
 		e.APIKeys = &list
 	}
 	return e, differs, err
+}
+
+// publicSettings returns what the wanted settings look like without what is
+// secret in them.
+func publicSettings(want Provider, have store.Provider) (string, error) {
+	if want.Settings == nil {
+		return "", nil
+	}
+	doc, err := settings.Parse(want.Type, want.Settings, have.SettingsPublic)
+	if f, ok := errors.AsType[*settings.FieldError](err); ok {
+		return "", &store.InvalidError{Field: strings.TrimSuffix("settings."+f.Field, "."), Reason: f.Message}
+	}
+	return doc.Public, err
 }
 
 // declare returns the wanted keys as an edit declares them, keeping those that
@@ -197,7 +208,7 @@ func (s seeder) explain(err error) error {
 			case errors.As(e, &conflict):
 				out = append(out, fmt.Errorf("%s is there twice", s.want.named(conflict.Field)))
 			default:
-				out = append(out, fmt.Errorf("provider %s from the environment (%s…): %w", secret.Printable(s.want.Name), s.want.prefix, e))
+				out = append(out, fmt.Errorf("the provider of %s…: %w", s.want.prefix, e))
 			}
 		}
 	}

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"time"
 
 	"github.com/gatehousehq/gatehouse/internal/origin"
@@ -12,8 +10,10 @@ import (
 )
 
 // The audit tag of each field of a record gives its name in a diff and its
-// class: track (old and new are shown), secret (that it changed is shown, with
-// its fingerprint), or ignore. A test fails for a field without one.
+// class: track (old and new are shown), secret (that it changed is shown), or
+// ignore. A sealed document is of class document, and what is shown of it, member
+// by member, is in the fields of the same name and class public and kept. A test
+// fails for a field without a class.
 
 // A ProviderType names the API that clients speak to a provider.
 type ProviderType string
@@ -37,11 +37,15 @@ type Provider struct {
 	Deleted     bool         `audit:"deleted,track"`
 	BaseURL     string       `audit:"base_url,track"`
 	// Settings is the settings document, sealed as a whole; SettingsPublic is
-	// the same without its secret fields, and must be written together with it.
-	Settings       secret.Text `audit:"settings,secret"`
+	// the same without its secret fields, of which its member _secrets names those
+	// that are set. It must be written together with Settings.
+	Settings       secret.Text `audit:"settings,document"`
 	SettingsKeyID  string      `audit:"settings_key_id,ignore"`
-	SettingsPublic string      `audit:"settings_public,track"`
-	Strategy       Strategy    `audit:"strategy,track"`
+	SettingsPublic string      `audit:"settings,public"`
+	// SettingsKept names secret fields that a document in the place of Settings
+	// takes over from it. It is no column: what is read has none.
+	SettingsKept Set      `audit:"settings,kept"`
+	Strategy     Strategy `audit:"strategy,track"`
 	// Revision is raised by each change of the provider or of its keys.
 	Revision int64 `audit:"revision,ignore"`
 	// SecretRevision is raised when Settings is written.
@@ -59,19 +63,22 @@ const InOrder Strategy = "in_order"
 // Ref implements [Record].
 func (p Provider) Ref() Ref { return Ref{Resource: rbac.AIProvider, ID: p.ID, Target: p.Name} }
 
+// SoftDeleted reports whether the provider is kept for history only. To change
+// that is to restore it, and to delete it again is to purge it.
+func (p Provider) SoftDeleted() bool { return p.Deleted }
+
 // Sealings implements [Sealed].
 func (p *Provider) Sealings() []Sealing {
 	return []Sealing{{
 		Table: "ai_providers", Column: "settings",
-		Value: &p.Settings, KeyID: &p.SettingsKeyID, Revision: &p.SecretRevision,
+		Value: &p.Settings, KeyID: &p.SettingsKeyID, Revision: &p.SecretRevision, Public: &p.SettingsPublic, Keep: &p.SettingsKept,
 	}}
 }
 
-// Binding implements [Sealed]: the settings are bound to the provider, to where
-// its traffic goes, and to the public part that stands beside them.
+// Binding implements [Sealed]: the settings are bound to the provider and to
+// where its traffic goes.
 func (p *Provider) Binding(context.Context, Tx) ([]string, error) {
-	public := sha256.Sum256([]byte(p.SettingsPublic))
-	return []string{p.ID, origin.Of(p.BaseURL), hex.EncodeToString(public[:])}, nil
+	return []string{p.ID, origin.Of(p.BaseURL)}, nil
 }
 
 // A ProviderKey is a row of ai_provider_keys: one upstream credential.

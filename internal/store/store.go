@@ -60,11 +60,21 @@ func (e *DeniedError) Error() string {
 // Is makes a DeniedError an [ErrDenied].
 func (e *DeniedError) Is(target error) bool { return target == ErrDenied }
 
-// A ConflictError is for a value that another record has already. Field is the
-// column that must be unique.
-type ConflictError struct{ Field string }
+// A ConflictError is for a value that another record has already, or for a
+// change that what is there rules out. Field is the column that is in the way.
+type ConflictError struct {
+	Field string
+	// Reason says, for people, what is in the way. It may be empty, where Field
+	// says it all.
+	Reason string
+}
 
-func (e *ConflictError) Error() string { return e.Field + " is taken" }
+func (e *ConflictError) Error() string {
+	if e.Reason != "" {
+		return e.Reason
+	}
+	return e.Field + " is taken"
+}
 
 // An InvalidError is for a value that a record may not have. Field is where it
 // stands; Reason says why, without showing it.
@@ -181,6 +191,13 @@ type Sealing struct {
 	Revision      *int64  // raised each time the secret is written; rotation keeps it
 	Hint          *string // nil: no hint is kept
 	Fingerprint   *string // nil: no fingerprint is kept
+	// Public is what stands in the clear beside the secret and is bound to it by
+	// its digest; nil: nothing does.
+	Public *string
+	// Keep names members of the secret as it is stored, a JSON object, that the
+	// one written in its place is to have too; nil: none ever. The writer cannot
+	// read them. It is empty again once the secret is sealed.
+	Keep *Set
 }
 
 // Changes is the order of changes to the configuration that the gateway is

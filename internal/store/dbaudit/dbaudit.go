@@ -45,8 +45,10 @@ type log struct {
 	next store.AuditLog
 }
 
-func (l log) write(ctx context.Context, action rbac.Action, ref store.Ref, before, after any) error {
-	d, err := diff(before, after)
+// write adds the entry of a change. edited is the record as it was handed down;
+// before and after are nil where there is none.
+func (l log) write(ctx context.Context, action rbac.Action, ref store.Ref, before, after, edited any) error {
+	d, err := diff(before, after, edited)
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
@@ -74,23 +76,30 @@ func (t table[T]) Get(ctx context.Context, id string) (T, error) { return t.next
 func (t table[T]) List(ctx context.Context, q store.Query) ([]T, error) { return t.next.List(ctx, q) }
 
 func (t table[T]) Insert(ctx context.Context, rec T) (T, error) {
+	edited := rec
 	rec, err := t.next.Insert(ctx, rec)
 	if err != nil {
 		return rec, err
 	}
-	return rec, t.log.write(ctx, rbac.Create, rec.Ref(), nil, rec)
+	return rec, t.log.write(ctx, rbac.Create, rec.Ref(), nil, rec, edited)
 }
 
 func (t table[T]) Update(ctx context.Context, id string, edit func(*T) error) (T, error) {
-	var before T
+	var before, edited T
 	after, err := t.next.Update(ctx, id, func(rec *T) error {
 		before = *rec
-		return edit(rec)
+		err := edit(rec)
+		edited = *rec // dbcrypt, beneath, takes away what it is done with
+		return err
 	})
 	if err != nil || after == before {
 		return after, err
 	}
-	return after, t.log.write(ctx, rbac.Update, after.Ref(), before, after)
+	action := rbac.Update
+	if softDeleted(before) && !softDeleted(after) {
+		action = rbac.Restore
+	}
+	return after, t.log.write(ctx, action, after.Ref(), before, after, edited)
 }
 
 func (t table[T]) Delete(ctx context.Context, id string) (T, error) {
@@ -98,7 +107,18 @@ func (t table[T]) Delete(ctx context.Context, id string) (T, error) {
 	if err != nil {
 		return rec, err
 	}
-	return rec, t.log.write(ctx, rbac.Delete, rec.Ref(), rec, nil)
+	action := rbac.Delete
+	if softDeleted(rec) {
+		action = rbac.Purge
+	}
+	return rec, t.log.write(ctx, action, rec.Ref(), rec, nil, nil)
+}
+
+// softDeleted reports whether a record is of a kind that is marked as deleted
+// first, and is so marked.
+func softDeleted(rec any) bool {
+	r, ok := rec.(interface{ SoftDeleted() bool })
+	return ok && r.SoftDeleted()
 }
 
 // An auditLog is audited itself: what retention removes is written down.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +70,54 @@ func TestEveryChangeIsWrittenDown(t *testing.T) {
 	})
 }
 
+func TestRestoreAndPurgeAreSaidToBe(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		ctx := t.Context()
+		p := dbgen.Provider(t, s.DB, store.Provider{Name: "vendor"})
+		start := len(s.Audit(t))
+		remove := func(tx store.Tx) error { _, err := tx.Providers.Delete(ctx, p.ID); return err }
+		restore := func(tx store.Tx) error {
+			_, err := tx.Providers.Update(ctx, p.ID, func(p *store.Provider) error { p.Deleted = false; return nil })
+			return err
+		}
+		for _, step := range []func(store.Tx) error{remove, restore, remove, remove} {
+			if err := s.Update(ctx, dbgen.Owner, step); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got []string
+		for _, e := range s.Audit(t)[start:] {
+			got = append(got, string(e.Action))
+			if shown := strings.Contains(e.Diff, `"deleted":{"old":true`); shown != (e.Action == rbac.Restore || e.Action == rbac.Purge) {
+				t.Errorf("%s has the diff %s", e.Action, e.Diff)
+			}
+		}
+		if d := cmp.Diff(got, []string{"delete", "restore", "delete", "purge"}); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
+// What is shown of a document cannot be told from what is not, if it is not one:
+// that is an error, and the change is not made.
+func TestADocumentThatCannotBeShownIsAnError(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		for public, right := range map[string]bool{`{"a":1}`: true, `["canary"]`: false, `canary`: false, `{"_secrets":"canary"}`: false} {
+			err := s.Update(t.Context(), dbgen.Owner, func(tx store.Tx) error {
+				_, err := tx.Providers.Insert(t.Context(), store.Provider{
+					ID: dbgen.ID(), Type: store.TypeOpenAI, Name: "x", BaseURL: "http://h", Settings: secret.New("canary"), SettingsPublic: public, Strategy: store.InOrder,
+				})
+				return err
+			})
+			if (err == nil) != right || err != nil && strings.Contains(err.Error(), "canary") {
+				t.Errorf("%s: %v", public, err)
+			}
+		}
+	})
+}
+
 // writeAProvider makes one change and reports whether it is there afterwards.
 func writeAProvider(t *testing.T, s *storetest.Store, db *store.DB) (changed bool, err error) {
 	t.Helper()
@@ -110,10 +159,13 @@ func TestEveryFieldHasAClass(t *testing.T) {
 			f := typ.Field(i)
 			name, class, _ := strings.Cut(f.Tag.Get("audit"), ",")
 			isSecret := f.Type == reflect.TypeFor[secret.Text]()
+			if class == "public" || class == "kept" { // of the document of that name
+				name = f.Tag.Get("audit")
+			}
 			switch {
-			case name == "" || names[name] || class != "track" && class != "secret" && class != "ignore":
+			case name == "" || names[name] || !slices.Contains([]string{"track", "secret", "ignore", "document", "public", "kept"}, class):
 				t.Errorf("%s.%s has the audit tag %q", typ, f.Name, f.Tag.Get("audit"))
-			case isSecret != (class == "secret"):
+			case isSecret != (class == "secret" || class == "document"):
 				t.Errorf("%s.%s is of class %s", typ, f.Name, class)
 			}
 			names[name] = true

@@ -3,9 +3,11 @@
 //
 // A sealed secret is bound to its place: installation, table, column, row,
 // revision and data key, and to what the record says it is bound to besides
-// (its provider, and the origin that it may be sent to). Moved, copied, cut,
-// re-aimed or replaced by plaintext, it does not open. Reading records opens
-// nothing; nor does an edit that leaves the secret alone.
+// (its provider, the origin that it may be sent to, and what stands beside it in
+// the clear). Moved, copied, cut, re-aimed or replaced by plaintext, it does not
+// open. Reading records opens nothing; nor does an edit that leaves the secret
+// alone. An edit that keeps a part of a secret names the part: it is taken over
+// in here, and whoever edits never sees it.
 //
 // Which columns are secret is said by the records themselves, in
 // [store.Sealed]: this package has no list of its own.
@@ -112,11 +114,11 @@ func (t table[T]) sealChanged(ctx context.Context, before, after *T) error {
 		return fmt.Errorf("%s %s: %w", ref.Resource, ref.ID, err)
 	}
 	for i, s := range newSecrets {
-		old := *oldSecrets[i].Value
-		switch {
+		old := oldSecrets[i]
+		switch unchanged := *s.Value == *old.Value; {
 		case s.Value.IsZero():
 			*s.KeyID = ""
-		case *s.Value == old:
+		case unchanged:
 			oldBinding, err := was.Binding(ctx, t.tx)
 			if err != nil {
 				return fmt.Errorf("%s %s: %w", ref.Resource, ref.ID, err)
@@ -124,13 +126,24 @@ func (t table[T]) sealChanged(ctx context.Context, before, after *T) error {
 			if fmt.Sprint(oldBinding) != fmt.Sprint(binding) || was.Ref().ID != ref.ID {
 				return &store.InvalidError{Field: s.Column, Reason: "must be given again when what it is bound to changes"}
 			}
+			if s.Public != nil && *s.Public != *old.Public {
+				return &store.InvalidError{Field: s.Column, Reason: "must be written together with what is shown of it"}
+			}
 		case s.Value.IsSealed():
 			return &store.InvalidError{Field: s.Column, Reason: "was sealed for another place"}
 		default:
+			if s.Keep != nil && !s.Keep.IsEmpty() {
+				if err := t.crypt.keep(old, s, ref.ID, binding); err != nil {
+					return err
+				}
+			}
 			*s.Revision++
 			if err := t.crypt.seal(s, ref.ID, binding); err != nil {
 				return fmt.Errorf("%s %s: seal %s: %w", ref.Resource, ref.ID, s.Column, err)
 			}
+		}
+		if s.Keep != nil {
+			*s.Keep = store.Set{}
 		}
 	}
 	return nil
@@ -177,9 +190,14 @@ func (c crypt) open(s store.Sealing, rowID string, binding []string) (secret.Tex
 
 // place is where a cell stands and what it is bound to.
 func (c crypt) place(s store.Sealing, rowID string, binding []string) []string {
-	return append([]string{
+	place := append([]string{
 		c.installation, s.Table, s.Column, rowID, strconv.FormatInt(*s.Revision, 10), *s.KeyID,
 	}, binding...)
+	if s.Public != nil {
+		digest := sha256.Sum256([]byte(*s.Public))
+		place = append(place, hex.EncodeToString(digest[:]))
+	}
+	return place
 }
 
 // fingerprint tells whether two secrets are the same, to whoever has the key.

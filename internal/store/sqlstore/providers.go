@@ -74,8 +74,19 @@ func (t providers) Insert(ctx context.Context, p store.Provider) (store.Provider
 	return provider(r), t.changed(ctx, rbac.AIProvider, r.ID)
 }
 
+// Update restores a provider by an edit that makes a deleted one live. Any other
+// edit of a deleted one finds nothing, and no edit deletes.
 func (t providers) Update(ctx context.Context, id string, edit func(*store.Provider) error) (store.Provider, error) {
-	return update(ctx, t.tx, id, t.Get, edit, func(p store.Provider) (store.Provider, error) {
+	toLive := func(p *store.Provider) error {
+		if err := edit(p); err != nil {
+			return err
+		}
+		if p.Deleted {
+			return store.ErrNotFound
+		}
+		return nil
+	}
+	return update(ctx, t.tx, id, t.Get, toLive, func(p store.Provider) (store.Provider, error) {
 		settings, keyID, err := storable(p.Settings, p.SettingsKeyID)
 		if err != nil {
 			return store.Provider{}, err
@@ -93,7 +104,8 @@ func (t providers) Update(ctx context.Context, id string, edit func(*store.Provi
 }
 
 // Delete marks the provider as deleted and drops its settings. Its keys must be
-// gone already, each with its own entry in the audit log.
+// gone already, each with its own entry in the audit log. Of a provider that is
+// deleted it removes the row, which changes nothing for the gateway.
 func (t providers) Delete(ctx context.Context, id string) (store.Provider, error) {
 	if err := t.lock(ctx); err != nil {
 		return store.Provider{}, err
@@ -103,7 +115,7 @@ func (t providers) Delete(ctx context.Context, id string) (store.Provider, error
 		return store.Provider{}, err
 	}
 	if p.Deleted {
-		return store.Provider{}, store.ErrNotFound
+		return p, t.mapErr(t.q.PurgeAIProviderByID(ctx, p.ID))
 	}
 	n, err := t.q.CountAIProviderKeys(ctx, p.ID)
 	if err != nil {

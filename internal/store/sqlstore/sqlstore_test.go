@@ -455,6 +455,52 @@ func TestAProviderWithKeysIsNotDeletedUnderThem(t *testing.T) {
 
 // The statements of rotation change a row only if its secret is still the one
 // that was read, and keep its revision.
+func TestADeletedProviderIsRestoredOrPurgedAndNothingElse(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		ctx := t.Context()
+		p := dbgen.Provider(t, s.DB, store.Provider{Name: "p"})
+		edit := func(fn func(*store.Provider)) error {
+			return s.Update(ctx, dbgen.Owner, func(tx store.Tx) error {
+				_, err := tx.Providers.Update(ctx, p.ID, func(p *store.Provider) error { fn(p); return nil })
+				return err
+			})
+		}
+		remove := func() (deleted bool, err error) {
+			err = s.Update(ctx, dbgen.Owner, func(tx store.Tx) error {
+				p, err := tx.Providers.Delete(ctx, p.ID)
+				deleted = p.Deleted
+				return err
+			})
+			return deleted, err
+		}
+		if err := edit(func(p *store.Provider) { p.Deleted, p.Enabled = true, false }); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("deleted by an edit: %v", err)
+		}
+		if was, err := remove(); was || err != nil {
+			t.Errorf("deleted: it was %v, %v", was, err)
+		}
+		for name, fn := range map[string]func(*store.Provider){
+			"an edit": func(p *store.Provider) { p.DisplayName = "other" }, "no change": func(*store.Provider) {},
+		} {
+			if err := edit(fn); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("%s of a deleted provider: %v", name, err)
+			}
+		}
+		if err := edit(func(p *store.Provider) { p.Deleted = false }); err != nil {
+			t.Errorf("restored: %v", err)
+		}
+		for _, wasDeleted := range []bool{false, true} {
+			if was, err := remove(); was != wasDeleted || err != nil {
+				t.Errorf("removed: it was %v, %v", was, err)
+			}
+		}
+		if _, err := remove(); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("removed once more: %v", err)
+		}
+	})
+}
+
 func TestRotationStatementsCompareAndSet(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *storetest.Store) {

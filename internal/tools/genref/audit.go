@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gatehousehq/gatehouse/client"
+	"github.com/gatehousehq/gatehouse/internal/settings"
 	"github.com/gatehousehq/gatehouse/internal/store"
 )
 
@@ -27,7 +28,7 @@ func auditPage(string) ([]byte, error) {
 	p.table([]string{"Field", "What it says"}, rows)
 
 	p.heading(2, "What a diff shows")
-	p.text("A field that is **shown** stands in the diff with its old and its new value. Of a **secret** the diff says that it changed, `{\"secret\":true}`, and nothing else. The other fields stand in no diff: they are ids, times and counters that say nothing more than the entry does.")
+	p.text("A field that is **shown** stands in the diff with its old and its new value. Of a **secret** the diff says that it changed, `{\"secret\":true}`, and nothing else. Fields of a settings document stand in the diff one by one; a secret one does if it was given anew or cleared, and not if it was kept. The other fields stand in no diff: they are ids, times and counters that say nothing more than the entry does.")
 	for _, rec := range []any{store.Provider{}, store.ProviderKey{}, store.APIKey{}, store.User{}, store.EncryptionKey{}} {
 		ref := rec.(interface{ Ref() store.Ref }).Ref()
 		p.heading(3, code(string(ref.Resource)))
@@ -38,7 +39,15 @@ func auditPage(string) ([]byte, error) {
 			if !ok {
 				return nil, fmt.Errorf("field %s of %s has no class", typ.Field(i).Name, typ)
 			}
-			classes[class] = append(classes[class], name)
+			switch class {
+			case "document":
+				shown, secrets := documentFields(name)
+				classes["track"] = append(classes["track"], shown...)
+				classes["secret"] = append(classes["secret"], secrets...)
+			case "public", "kept": // they are how a document is shown
+			default:
+				classes[class] = append(classes[class], name)
+			}
 		}
 		rows := [][]string{{"shown", code(classes["track"]...)}}
 		if secrets := classes["secret"]; secrets != nil {
@@ -48,6 +57,22 @@ func auditPage(string) ([]byte, error) {
 		p.table([]string{"", "Fields"}, rows)
 	}
 	return p.bytes(), nil
+}
+
+// documentFields returns the fields that settings documents have, of any type,
+// by their names in a diff.
+func documentFields(name string) (shown, secrets []string) {
+	shown = []string{name + "._type", name + "._version"}
+	for _, docType := range settings.Types() {
+		s, hidden := settings.FieldsOf(docType)
+		for _, f := range s {
+			shown = append(shown, name+"."+f)
+		}
+		for _, f := range hidden {
+			secrets = append(secrets, name+"."+f)
+		}
+	}
+	return shown, secrets
 }
 
 func jsonName(f reflect.StructField) string {

@@ -22,10 +22,10 @@ RETURNING *;
 
 -- name: UpdateAIProvider :one
 UPDATE ai_providers
-SET display_name = @display_name, enabled = @enabled, base_url = @base_url, settings = @settings,
+SET display_name = @display_name, enabled = @enabled, deleted = FALSE, base_url = @base_url, settings = @settings,
     settings_key_id = @settings_key_id, settings_public = @settings_public, strategy = @strategy,
     revision = revision + 1, secret_revision = @secret_revision, updated_at = @updated_at
-WHERE id = @id AND deleted = FALSE
+WHERE id = @id
 RETURNING *;
 
 -- name: TouchAIProvider :exec
@@ -40,3 +40,6 @@ UPDATE ai_providers
 SET deleted = TRUE, enabled = FALSE, settings = NULL, settings_key_id = NULL, settings_public = '',
     revision = revision + 1, updated_at = @updated_at
 WHERE id = @id AND deleted = FALSE;
+
+-- name: PurgeAIProviderByID :exec
+DELETE FROM ai_providers WHERE id = $1 AND deleted;

@@ -208,6 +208,15 @@ func (q *Queries) InsertAIProvider(ctx context.Context, arg InsertAIProviderPara
 	return i, err
 }
 
+const purgeAIProviderByID = `-- name: PurgeAIProviderByID :exec
+DELETE FROM ai_providers WHERE id = $1 AND deleted
+`
+
+func (q *Queries) PurgeAIProviderByID(ctx context.Context, id string) error {
+	_, err := q.exec(ctx, q.purgeAIProviderByIDStmt, purgeAIProviderByID, id)
+	return err
+}
+
 const touchAIProvider = `-- name: TouchAIProvider :exec
 UPDATE ai_providers SET revision = revision + 1, updated_at = $1 WHERE id = $2
 `
@@ -224,10 +233,10 @@ func (q *Queries) TouchAIProvider(ctx context.Context, arg TouchAIProviderParams
 
 const updateAIProvider = `-- name: UpdateAIProvider :one
 UPDATE ai_providers
-SET display_name = $1, enabled = $2, base_url = $3, settings = $4,
+SET display_name = $1, enabled = $2, deleted = FALSE, base_url = $3, settings = $4,
     settings_key_id = $5, settings_public = $6, strategy = $7,
     revision = revision + 1, secret_revision = $8, updated_at = $9
-WHERE id = $10 AND deleted = FALSE
+WHERE id = $10
 RETURNING id, type, name, display_name, enabled, deleted, base_url, settings, settings_key_id, settings_public, strategy, revision, secret_revision, created_at, updated_at
 `
 

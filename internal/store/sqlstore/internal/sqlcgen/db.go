@@ -192,6 +192,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.lockInstallationStmt, err = db.PrepareContext(ctx, lockInstallation); err != nil {
 		return nil, fmt.Errorf("error preparing query LockInstallation: %w", err)
 	}
+	if q.purgeAIProviderByIDStmt, err = db.PrepareContext(ctx, purgeAIProviderByID); err != nil {
+		return nil, fmt.Errorf("error preparing query PurgeAIProviderByID: %w", err)
+	}
 	if q.raiseGenerationStmt, err = db.PrepareContext(ctx, raiseGeneration); err != nil {
 		return nil, fmt.Errorf("error preparing query RaiseGeneration: %w", err)
 	}
@@ -516,6 +519,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing lockInstallationStmt: %w", cerr)
 		}
 	}
+	if q.purgeAIProviderByIDStmt != nil {
+		if cerr := q.purgeAIProviderByIDStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing purgeAIProviderByIDStmt: %w", cerr)
+		}
+	}
 	if q.raiseGenerationStmt != nil {
 		if cerr := q.raiseGenerationStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing raiseGenerationStmt: %w", cerr)
@@ -676,6 +684,7 @@ type Queries struct {
 	insertUserStmt                        *sql.Stmt
 	lockAuditHeadStmt                     *sql.Stmt
 	lockInstallationStmt                  *sql.Stmt
+	purgeAIProviderByIDStmt               *sql.Stmt
 	raiseGenerationStmt                   *sql.Stmt
 	setAuditLeafStmt                      *sql.Stmt
 	touchAIProviderStmt                   *sql.Stmt
@@ -751,6 +760,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertUserStmt:                        q.insertUserStmt,
 		lockAuditHeadStmt:                     q.lockAuditHeadStmt,
 		lockInstallationStmt:                  q.lockInstallationStmt,
+		purgeAIProviderByIDStmt:               q.purgeAIProviderByIDStmt,
 		raiseGenerationStmt:                   q.raiseGenerationStmt,
 		setAuditLeafStmt:                      q.setAuditLeafStmt,
 		touchAIProviderStmt:                   q.touchAIProviderStmt,

@@ -1,0 +1,225 @@
+package catalog_test
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatehousehq/gatehouse/internal/catalog"
+	"github.com/gatehousehq/gatehouse/internal/store"
+	"github.com/gatehousehq/gatehouse/internal/store/storetest"
+)
+
+// bedrock returns a settings document in eu-central-1 with those members.
+func bedrock(members string) *[]byte {
+	if members != "" {
+		members = "," + members
+	}
+	doc := []byte(`{"_type":"bedrock","_version":1,"region":"eu-central-1"` + members + `}`)
+	return &doc
+}
+
+const (
+	pair  = `"access_key":"AKIA-canary-1","access_key_secret":"canary-secret-1"`
+	pair2 = `"access_key":"AKIA-canary-2","access_key_secret":"canary-secret-2"`
+)
+
+// sealedSettings returns the settings document of p as it was sealed.
+func sealedSettings(t *testing.T, s *storetest.Store) map[string]any {
+	t.Helper()
+	all := opened(t, s, "p")
+	if len(all) != 1 {
+		t.Fatalf("p has %d secrets", len(all))
+	}
+	var doc map[string]any
+	if err := json.Unmarshal([]byte(all[0]), &doc); err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+func TestSecretFieldsOutliveEditsThatNeverSeeThem(t *testing.T) {
+	t.Parallel()
+	sealed := func(more ...string) map[string]any {
+		doc := map[string]any{"_type": "bedrock", "_version": 1.0, "region": "eu-central-1"}
+		for i := 0; i < len(more); i += 2 {
+			doc[more[i]] = more[i+1]
+		}
+		return doc
+	}
+	for _, c := range []struct {
+		name     string
+		edit     *[]byte
+		want     map[string]any
+		secrets  string // as the public form names them
+		again    bool   // whether it is sealed again
+		diff     string // of the audit entry
+		noAtAll  bool   // whether there is no entry
+		badField string
+	}{
+		{name: "left out are kept", edit: bedrock(`"model":"m"`), want: sealed("model", "m", "access_key", "AKIA-canary-1", "access_key_secret", "canary-secret-1"),
+			secrets: `"access_key","access_key_secret"`, again: true, diff: `{"settings.model":{"new":"m"}}`},
+		{name: "nothing changes", edit: bedrock(""), want: sealed("access_key", "AKIA-canary-1", "access_key_secret", "canary-secret-1"),
+			secrets: `"access_key","access_key_secret"`, noAtAll: true},
+		{name: "replaced", edit: bedrock(pair2), want: sealed("access_key", "AKIA-canary-2", "access_key_secret", "canary-secret-2"),
+			secrets: `"access_key","access_key_secret"`, again: true, diff: `{"settings.access_key":{"secret":true},"settings.access_key_secret":{"secret":true}}`},
+		{name: "cleared", edit: bedrock(`"access_key":"","access_key_secret":null,"ambient":true`), want: map[string]any{"_type": "bedrock", "_version": 1.0, "region": "eu-central-1", "ambient": true},
+			again: true, diff: `{"settings.access_key":{"secret":true},"settings.access_key_secret":{"secret":true},"settings.ambient":{"new":true}}`},
+		{name: "one of a pair given", edit: bedrock(`"access_key_secret":"canary-secret-2"`), badField: "settings.access_key_secret"},
+		{name: "one of a pair cleared", edit: bedrock(`"access_key":""`), badField: "settings.access_key_secret"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+				before := create(t, s, catalog.NewProvider{Type: "anthropic", Name: "p", Settings: *bedrock(pair)})
+				entries := len(s.Audit(t))
+				after, err := edit(t, s, "p", catalog.ProviderEdit{Settings: c.edit})
+				if c.badField != "" {
+					if !slices.Equal(wrong(err), []string{c.badField}) || strings.Contains(err.Error(), "canary") {
+						t.Errorf("got %v", err)
+					}
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(sealedSettings(t, s), c.want); diff != "" {
+					t.Errorf("sealed (-got +want):\n%s", diff)
+				}
+				if strings.Contains(after.SettingsPublic, "canary") || c.secrets != "" && !strings.Contains(after.SettingsPublic, `"_secrets":[`+c.secrets+`]`) {
+					t.Errorf("public: %s", after.SettingsPublic)
+				}
+				if got := after.Settings != before.Settings || after.SecretRevision != before.SecretRevision; got != c.again {
+					t.Errorf("sealed again: %v, revision %d to %d", got, before.SecretRevision, after.SecretRevision)
+				}
+				log := s.Audit(t)[entries:]
+				if c.noAtAll {
+					if len(log) != 0 {
+						t.Errorf("entries %+v", log)
+					}
+					return
+				}
+				if len(log) != 1 || log[0].Diff != c.diff {
+					t.Errorf("entries %+v, want one with %s", log, c.diff)
+				}
+			})
+		})
+	}
+}
+
+func TestAnotherTypeOfSettingsKeepsNothing(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		create(t, s, catalog.NewProvider{Type: "anthropic", Name: "p", Settings: *bedrock(pair)})
+		// A type that this version does not know any more, with a secret field of
+		// the same name.
+		s.Exec(t, `UPDATE ai_providers SET settings_public = '{"_type":"older","_version":1,"_secrets":["access_key","access_key_secret"]}'`)
+		if _, err := edit(t, s, "p", catalog.ProviderEdit{Settings: bedrock("")}); err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Sorted(maps.Keys(sealedSettings(t, s))); !slices.Equal(got, []string{"_type", "_version", "region"}) {
+			t.Errorf("sealed are %v", got)
+		}
+	})
+}
+
+func TestNewOriginTakesSecretFieldsAgain(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		create(t, s, catalog.NewProvider{Type: "anthropic", Name: "p", Settings: *bedrock(pair)})
+		moved := new("https://elsewhere.example.com")
+		_, err := edit(t, s, "p", catalog.ProviderEdit{BaseURL: moved, Settings: bedrock(`"model":"m"`)})
+		if got := wrong(err); !slices.Equal(got, []string{"settings.access_key", "settings.access_key_secret"}) {
+			t.Errorf("kept: %v", err)
+		}
+		_, err = edit(t, s, "p", catalog.ProviderEdit{BaseURL: moved})
+		if got := wrong(err); !slices.Equal(got, []string{"settings"}) {
+			t.Errorf("left out: %v", err)
+		}
+		if _, err := edit(t, s, "p", catalog.ProviderEdit{BaseURL: moved, Settings: bedrock(pair)}); err != nil {
+			t.Fatal(err)
+		}
+		if got := sealedSettings(t, s)["access_key_secret"]; got != "canary-secret-1" {
+			t.Errorf("given again, it is %v", got)
+		}
+		if _, err := edit(t, s, "p", catalog.ProviderEdit{BaseURL: new(vendor), Settings: bedrock(`"access_key":"","access_key_secret":""`)}); err != nil {
+			t.Errorf("cleared: %v", err)
+		}
+	})
+}
+
+func TestUnreadableSettingsCannotBeKept(t *testing.T) {
+	t.Parallel()
+	for name, tamper := range map[string]func(t *testing.T, s *storetest.Store){
+		"planted": func(t *testing.T, s *storetest.Store) {
+			s.Exec(t, "UPDATE ai_providers SET settings = $1", []byte(*bedrock(pair)))
+		},
+		"of another revision": func(t *testing.T, s *storetest.Store) { s.Exec(t, "UPDATE ai_providers SET secret_revision = 7") },
+		"of another public part": func(t *testing.T, s *storetest.Store) {
+			s.Exec(t, `UPDATE ai_providers SET settings_public = REPLACE(settings_public, 'eu-central-1', 'us-east-1')`)
+		},
+		"of another origin": func(t *testing.T, s *storetest.Store) {
+			s.Exec(t, `UPDATE ai_providers SET base_url = 'https://thief.example.com'`)
+		},
+		"taken away": func(t *testing.T, s *storetest.Store) {
+			s.Exec(t, `UPDATE ai_providers SET settings = NULL, settings_key_id = NULL`)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+				create(t, s, catalog.NewProvider{Type: "anthropic", Name: "p", Settings: *bedrock(pair)})
+				tamper(t, s)
+				entries := len(s.Audit(t))
+				_, err := edit(t, s, "p", catalog.ProviderEdit{Settings: bedrock(`"model":"m"`)})
+				if !slices.Equal(wrong(err), []string{"settings"}) || strings.Contains(err.Error(), "canary") {
+					t.Errorf("kept: %v", err)
+				}
+				if got := len(s.Audit(t)); got != entries {
+					t.Errorf("%d entries", got-entries)
+				}
+				if _, err := edit(t, s, "p", catalog.ProviderEdit{Settings: bedrock(pair2)}); err != nil {
+					t.Fatal(err)
+				}
+				if got := sealedSettings(t, s)["access_key_secret"]; got != "canary-secret-2" {
+					t.Errorf("given again, it is %v", got)
+				}
+			})
+		})
+	}
+}
+
+func TestEntriesOfSettingsNameFieldsAndShowNoSecret(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		create(t, s, catalog.NewProvider{Type: "anthropic", Name: "p", Settings: *bedrock(pair)})
+		if _, err := edit(t, s, "p", catalog.ProviderEdit{Enabled: new(true), DisplayName: new("P")}); err != nil { // not about settings
+			t.Fatal(err)
+		}
+		_, err := do(t, s, func(tx store.Tx) (struct{}, error) {
+			return struct{}{}, catalog.Delete(t.Context(), tx, "p", catalog.AnyRevision)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		const secrets = `"settings.access_key":{"secret":true},"settings.access_key_secret":{"secret":true},`
+		want := []string{
+			`create {"type":{"new":"anthropic"},"name":{"new":"p"},"base_url":{"new":"` + vendor + `"},"settings._type":{"new":"bedrock"},"settings._version":{"new":1},` + secrets + `"settings.region":{"new":"eu-central-1"},"strategy":{"new":"in_order"}}`,
+			`update {"display_name":{"old":"","new":"P"},"enabled":{"old":false,"new":true}}`,
+			`delete {"type":{"old":"anthropic"},"name":{"old":"p"},"display_name":{"old":"P"},"enabled":{"old":true},"base_url":{"old":"` + vendor + `"},"settings._type":{"old":"bedrock"},"settings._version":{"old":1},` + secrets + `"settings.region":{"old":"eu-central-1"},"strategy":{"old":"in_order"}}`,
+		}
+		var got []string
+		for _, e := range s.Audit(t) {
+			if e.Resource == "ai_provider" {
+				got = append(got, string(e.Action)+" "+e.Diff)
+			}
+		}
+		if diff := cmp.Diff(got, want); diff != "" {
+			t.Errorf("(-got +want):\n%s", diff)
+		}
+	})
+}

@@ -1,0 +1,85 @@
+package settings
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/gatehousehq/gatehouse/internal/secret"
+)
+
+// A field is one member of a document.
+type field struct {
+	name  string
+	value any // where it is kept: a *string, *bool or *secret.Text
+	max   int // the most bytes of a text or secret
+}
+
+func (f field) isSecret() bool {
+	_, ok := f.value.(*secret.Text)
+	return ok
+}
+
+func (f field) isZero() bool {
+	switch v := f.value.(type) {
+	case *string:
+		return *v == ""
+	case *bool:
+		return !*v
+	case *secret.Text:
+		return v.IsZero()
+	}
+	panic("settings: a field of no known type") // any test finds it
+}
+
+// read takes a JSON value into the field.
+func (f field) read(raw json.RawMessage) error {
+	var text string
+	if b, ok := f.value.(*bool); ok {
+		if json.Unmarshal(raw, b) != nil {
+			return &FieldError{f.name, "must be true or false"}
+		}
+		return nil
+	}
+	switch {
+	case json.Unmarshal(raw, &text) != nil:
+		return &FieldError{f.name, "must be a string"}
+	case f.isSecret() && (strings.Contains(text, "…") || text == secret.Redacted):
+		return &FieldError{f.name, "is a masked form, not the secret: leave it out to keep what is there"}
+	case len(text) > f.max || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return &FieldError{f.name, fmt.Sprintf("must be at most %d printable characters without spaces", f.max)}
+	}
+	switch v := f.value.(type) {
+	case *string:
+		*v = text
+	case *secret.Text:
+		*v = secret.New(text)
+	}
+	return nil
+}
+
+// json returns the value as JSON, in the clear.
+func (f field) json() []byte {
+	v := f.value
+	if s, ok := v.(*secret.Text); ok {
+		v = s.Reveal()
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // a string or a bool
+	}
+	return b
+}
+
+// A KeyForm is what the keys of a provider look like. The zero KeyForm allows
+// every key.
+type KeyForm struct {
+	Name    string // for people
+	pattern *regexp.Regexp
+}
+
+// Allows reports whether key is of that form.
+func (f KeyForm) Allows(key secret.Text) bool {
+	return f.pattern == nil || f.pattern.MatchString(key.Reveal())
+}
