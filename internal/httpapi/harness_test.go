@@ -146,6 +146,8 @@ type answer struct {
 	body   []byte
 }
 
+func (a answer) text() string { return string(a.body) }
+
 // header is a header of a request.
 type header struct{ name, value string }
 

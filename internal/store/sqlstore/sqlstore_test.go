@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehousehq/gatehouse/internal/authn"
+	"github.com/gatehousehq/gatehouse/internal/catalog"
 	"github.com/gatehousehq/gatehouse/internal/rbac"
 	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/store"
@@ -568,4 +569,32 @@ func TestLostCommitIsUncertain(t *testing.T) {
 	if !errors.Is(err, store.ErrUncertain) || errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("err = %v", err)
 	}
+}
+
+// What rbac can refuse without a record is refused before there is a
+// transaction: nobody can stall others by being refused.
+func TestRefusedBeforeATransaction(t *testing.T) {
+	t.Parallel()
+	storetest.EachConfig(t, func(t *testing.T, cfg sqlstore.Config) {
+		var statements []string
+		cfg.Before = func(_ context.Context, statement string) error {
+			statements = append(statements, statement)
+			return nil
+		}
+		s := storetest.Open(t, cfg)
+		ctx := t.Context()
+		member := dbgen.Actor(store.User{ID: dbgen.ID(), Roles: store.SetOf("member")}, rbac.ScopeAll)
+		for _, who := range []store.Actor{{}, member} {
+			statements = nil
+			err := s.Update(ctx, who, func(tx store.Tx) error {
+				return catalog.Delete(ctx, tx, "anything", catalog.AnyRevision)
+			})
+			if !errors.Is(err, store.ErrDenied) || len(statements) != 0 {
+				t.Errorf("%s: %v, after %q", who.Name, err, statements)
+			}
+		}
+		if err := s.View(ctx, dbgen.Owner, func(tx store.Tx) error { return tx.Changes.Lock(ctx) }); err == nil && len(statements) == 0 {
+			t.Error("the control: nothing is noticed of a transaction that there is")
+		}
+	})
 }
