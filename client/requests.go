@@ -53,13 +53,14 @@ type UpdateKey struct {
 	ExpiresAt Optional[time.Time] `json:"expires_at,omitzero"`
 }
 
-// CreateToken asks for a new token, owned by whoever asks.
+// CreateToken asks for a new token.
 type CreateToken struct {
 	Name      string     `json:"name"`
 	Scopes    []string   `json:"scopes"`
 	Providers []string   `json:"providers,omitempty"`  // nil means any
 	Models    []string   `json:"models,omitempty"`     // nil means any
 	ExpiresAt *time.Time `json:"expires_at,omitempty"` // nil means never
+	Owner     string     `json:"owner,omitempty"`      // a user by name or id; "" is whoever asks
 }
 
 // ListOptions say which page of a list is wanted. The zero value asks for the

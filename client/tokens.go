@@ -17,6 +17,15 @@ func (c *Client) Tokens(ctx context.Context) iter.Seq2[Token, error] {
 	return pages(ctx, c.ListTokens)
 }
 
+// TokensOf returns every token of a user, by name or id.
+func (c *Client) TokensOf(ctx context.Context, owner string) iter.Seq2[Token, error] {
+	return pages(ctx, func(ctx context.Context, o ListOptions) (Page[Token], error) {
+		q := o.values()
+		q.Set("owner", owner)
+		return call[Page[Token]](ctx, c, http.MethodGet, "/api/v1/tokens"+query(q, nil), 0, nil)
+	})
+}
+
 // Token returns the token with that id.
 func (c *Client) Token(ctx context.Context, id string) (Token, error) {
 	return call[Token](ctx, c, http.MethodGet, "/api/v1/tokens/"+url.PathEscape(id), 0, nil)

@@ -69,6 +69,36 @@ type ProviderKey struct {
 	State      KeyState   `json:"state" enum:"ready,cooling,failed,disabled,expired,unreadable" doc:"What the replica that answers thinks of the key right now."`
 }
 
+// A User is a person who has tokens.
+type User struct {
+	ID        string    `json:"id" format:"uuid" doc:"Identifies the user for ever."`
+	Name      string    `json:"name" doc:"What they are known by."`
+	Roles     []string  `json:"roles" nullable:"false" doc:"The names of their roles, which together say what they may do."`
+	Disabled  bool      `json:"disabled" doc:"Whether their tokens are refused."`
+	CreatedAt time.Time `json:"created_at" doc:"When they were added."`
+	UpdatedAt time.Time `json:"updated_at" doc:"When they were last changed."`
+}
+
+// Me is who a token belongs to, and what it may do.
+type Me struct {
+	ID          string   `json:"id" format:"uuid" doc:"The id of the user."`
+	Name        string   `json:"name" doc:"The name of the user."`
+	TokenID     string   `json:"token_id" doc:"The id of the token."`
+	TokenName   string   `json:"token_name" doc:"The name of the token."`
+	Permissions []string `json:"permissions" nullable:"false" doc:"What the token may do: its owner's roles, narrowed by its scopes, its lists, and what its maker could do."`
+}
+
+// A Role is permissions under a name.
+type Role struct {
+	ID          *string    `json:"id" doc:"Identifies the role for ever; null for one that is built in."`
+	Name        string     `json:"name" doc:"What users are given it by."`
+	Description string     `json:"description" doc:"What it is for; may be empty."`
+	BuiltIn     bool       `json:"built_in" doc:"Whether it comes with Gatehouse, and cannot be changed."`
+	Permissions []string   `json:"permissions" nullable:"false" doc:"What it grants: RESOURCE:ACTION on every record, RESOURCE:ACTION:own on one's own."`
+	CreatedAt   *time.Time `json:"created_at" doc:"When it was made; null for one that is built in."`
+	UpdatedAt   *time.Time `json:"updated_at" doc:"When it was last changed; null for one that is built in."`
+}
+
 // A Token is what a person or tool presents to Gatehouse. The token itself is
 // shown once, when it is created.
 type Token struct {

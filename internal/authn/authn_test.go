@@ -186,7 +186,7 @@ func TestMintSaysAllThatIsWrongAtOnce(t *testing.T) {
 func TestPartsOfTheSystem(t *testing.T) {
 	t.Parallel()
 	seen := map[rbac.Grants]bool{}
-	for _, who := range []store.Actor{authn.Bootstrap, authn.Compiler, authn.Recorder, authn.Seeder, authn.Rotator, authn.Verifier, authn.Archivist} {
+	for _, who := range []store.Actor{authn.Bootstrap, authn.Compiler, authn.Recorder, authn.Seeder, authn.Rotator, authn.Verifier, authn.Archivist, authn.Recovery} {
 		if who.Kind != store.ActorSystem || who.Name == "" || who.ID != who.Name || seen[who.Power] || !who.Scopes.IsEmpty() || who.Power == (rbac.Grants{}) {
 			t.Errorf("actor %+v", who)
 		}

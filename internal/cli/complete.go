@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -101,4 +102,52 @@ func (a *app) completeToken(cmd *cobra.Command, args []string, _ string) ([]stri
 		}
 	}
 	return ids, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeUser suggests the name of a user as the first argument.
+func (a *app) completeUser(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return suggest(a, cmd, (*client.Client).Users, func(u client.User) string { return u.Name }), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeRole suggests the name of a role that can be changed as the first
+// argument.
+func (a *app) completeRole(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	made := func(r client.Role) string {
+		if r.BuiltIn {
+			return ""
+		}
+		return r.Name
+	}
+	return suggest(a, cmd, (*client.Client).Roles, made), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeRoles suggests the names of roles.
+func (a *app) completeRoles(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return suggest(a, cmd, (*client.Client).Roles, func(r client.Role) string { return r.Name }), cobra.ShellCompDirectiveNoFileComp
+}
+
+// suggest returns the names of what a list has, as many as come in time. One
+// without a name is left out.
+func suggest[T any](a *app, cmd *cobra.Command, list func(*client.Client, context.Context) iter.Seq2[T, error], name func(T) string) (names []string) {
+	c, err := a.connect()
+	if err != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), completeWithin)
+	defer cancel()
+	for item, err := range list(c, ctx) {
+		if err != nil {
+			break
+		}
+		if n := name(item); n != "" {
+			names = append(names, printable(n))
+		}
+	}
+	return names
 }

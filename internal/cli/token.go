@@ -16,17 +16,19 @@ func (a *app) tokenCommand() *cobra.Command {
 
 func (a *app) tokenCreate() *cobra.Command {
 	var scopes, providers, models []string
-	var expires string
+	var expires, owner string
 	cmd := needs(&cobra.Command{
 		Use: "create NAME", Short: "Create a token", Args: cobra.ExactArgs(1),
-		Long: `Create a token of your own and print it, this once. It may do what its scopes
-say and no more than you may; by default, use the gateway.`,
+		Long: `Create a token, of your own or of a user whom you manage, and print it, this once.
+It may do what its scopes say and no more than you may; by default, use the
+gateway.`,
 		Example: `  T=$(gatehouse token create ci --expires 30d)
   gatehouse token create laptop --provider openai --model 'gpt-*'
+  gatehouse token create laptop --owner ada
   gatehouse token create terraform --scope 'ai_provider:*' --scope 'ai_provider_key:*'`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			req := client.CreateToken{Name: args[0], Scopes: scopes, Providers: providers, Models: models}
+			req := client.CreateToken{Name: args[0], Scopes: scopes, Providers: providers, Models: models, Owner: owner}
 			var err error
 			if req.ExpiresAt, err = parseExpiry(expires, a.now()); err != nil {
 				return err
@@ -51,7 +53,9 @@ say and no more than you may; by default, use the gateway.`,
 	f.StringSliceVar(&providers, "provider", nil, "a `provider` it may use (default any)")
 	f.StringSliceVar(&models, "model", nil, "a `model` it may use, * at the end for any ending (default any)")
 	f.StringVar(&expires, "expires", "", "stop taking it after this `span`, such as 30d, or at this RFC 3339 time (default never)")
+	f.StringVar(&owner, "owner", "", "the `user` whose it is to be (default you)")
 	completeWith(cmd, "provider", a.completeProviders)
+	completeWith(cmd, "owner", a.completeUser)
 	return cmd
 }
 
@@ -63,7 +67,8 @@ func orNever(s string) string {
 }
 
 func (a *app) tokenList() *cobra.Command {
-	return needs(&cobra.Command{
+	var owner string
+	cmd := needs(&cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List the tokens", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.connect()
@@ -71,7 +76,11 @@ func (a *app) tokenList() *cobra.Command {
 				return err
 			}
 			all := []client.Token{}
-			for t, err := range c.Tokens(cmd.Context()) {
+			tokens := c.Tokens(cmd.Context())
+			if owner != "" {
+				tokens = c.TokensOf(cmd.Context(), owner)
+			}
+			for t, err := range tokens {
 				if err != nil {
 					return err
 				}
@@ -86,6 +95,9 @@ func (a *app) tokenList() *cobra.Command {
 			})
 		},
 	}, "api_key:read")
+	cmd.Flags().StringVar(&owner, "owner", "", "those of this `user`")
+	completeWith(cmd, "owner", a.completeUser)
+	return cmd
 }
 
 func orAny(list []string) string {

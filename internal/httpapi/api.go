@@ -88,6 +88,8 @@ func newAPI(cfg Config) *api {
 	a.registerProviders()
 	a.registerKeys()
 	a.registerTokens()
+	a.registerUsers()
+	a.registerRoles()
 	a.registerAudit()
 	a.registerVersion()
 	a.describeOpen()

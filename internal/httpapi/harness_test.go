@@ -39,6 +39,8 @@ const (
 	providers = "/api/v1/ai/providers"
 	tokens    = "/api/v1/tokens"
 	auditPath = "/api/v1/audit"
+	usersPath = "/api/v1/users"
+	rolesPath = "/api/v1/roles"
 	vendor    = "https://api.example.com/v1" // a base URL; nothing here ever dials
 )
 
@@ -204,6 +206,26 @@ func (s *server) want(t *testing.T, status int, method, path, body string, heade
 		t.Fatalf("%s %s: got %d, want %d: %s", method, path, a.status, status, a.body)
 	}
 	return a
+}
+
+// user adds a user with those roles.
+func (s *server) user(t *testing.T, name string, roles ...string) client.User {
+	t.Helper()
+	b, err := json.Marshal(client.CreateUser{Name: name, Roles: append([]string{}, roles...)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decode[client.User](t, s.want(t, http.StatusCreated, "POST", usersPath, string(b)))
+}
+
+// role makes a role that grants those permissions.
+func (s *server) role(t *testing.T, name string, permissions ...string) client.Role {
+	t.Helper()
+	b, err := json.Marshal(client.CreateRole{Name: name, Permissions: permissions})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decode[client.Role](t, s.want(t, http.StatusCreated, "POST", rolesPath, string(b)))
 }
 
 // provider adds a provider of type openai with keys of those names.

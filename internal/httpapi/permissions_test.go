@@ -28,6 +28,8 @@ func routesOf(t *testing.T, s *server, n int) []route {
 		`{"type":"openai","name":"p%d","base_url":"%s","api_keys":["%s","%s"]}`, n, vendor, s.key(fmt.Sprint("a", n)), s.key(fmt.Sprint("b", n)))))
 	gone, purged := s.deleted(t, fmt.Sprintf("gone%d", n)), s.deleted(t, fmt.Sprintf("purged%d", n))
 	token, _ := dbgen.APIKey(t, s.DB, s.owner, store.APIKey{})
+	user := s.user(t, fmt.Sprint("person", n))
+	role := s.role(t, fmt.Sprint("made", n), "gateway:use")
 	one, key := providers+"/"+p.ID, providers+"/"+p.ID+"/keys/"+p.APIKeys[0].ID
 	return []route{
 		{"GET", providers, providers, ""},
@@ -47,6 +49,17 @@ func routesOf(t *testing.T, s *server, n int) []route {
 		{"GET", auditPath + "/checkpoint", auditPath + "/checkpoint", ""},
 		{"GET", auditPath + "/proof/{index}", auditPath + "/proof/1", ""},
 		{"GET", "/api/v1/version", "/api/v1/version", ""},
+		{"GET", "/api/v1/me", "/api/v1/me", ""},
+		{"GET", usersPath, usersPath, ""},
+		{"POST", usersPath, usersPath, fmt.Sprintf(`{"name":"user%d","roles":[]}`, n)},
+		{"GET", usersPath + "/{user}", usersPath + "/" + user.ID, ""},
+		{"PATCH", usersPath + "/{user}", usersPath + "/" + user.ID, `{"disabled":true}`},
+		{"GET", rolesPath, rolesPath, ""},
+		{"POST", rolesPath, rolesPath, fmt.Sprintf(`{"name":"role%d","permissions":["gateway:use"]}`, n)},
+		{"GET", rolesPath + "/{role}", rolesPath + "/" + role.Name, ""},
+		{"PATCH", rolesPath + "/{role}", rolesPath + "/" + role.Name, `{"description":"x"}`},
+		{"DELETE", rolesPath + "/{role}", rolesPath + "/" + role.Name, ""},
+		{"DELETE", usersPath + "/{user}", usersPath + "/" + user.ID, ""},
 		{"DELETE", tokens + "/{id}", tokens + "/" + token.ID, ""},
 		{"DELETE", providers + "/{provider}/keys/{id}", strings.Replace(key, p.APIKeys[0].ID, p.APIKeys[1].ID, 1), ""},
 		{"DELETE", providers + "/{provider}", one, ""},
@@ -117,7 +130,7 @@ func TestMemberHasTheirOwnTokensOnly(t *testing.T) {
 		member := s.with(t, user, store.APIKey{Name: "mine", Scopes: store.SetOf("all")})
 		others, _ := dbgen.APIKey(t, s.DB, s.owner, store.APIKey{})
 		for _, r := range routesOf(t, s, 1) {
-			if strings.HasPrefix(r.pattern, tokens) || r.pattern == "/api/v1/version" {
+			if strings.HasPrefix(r.pattern, tokens) || r.pattern == "/api/v1/version" || r.pattern == "/api/v1/me" {
 				continue
 			}
 			p := refusal(t, member.call(t, r.method, r.path, r.body), http.StatusForbidden)

@@ -31,6 +31,7 @@ func TestGetChangesNothing(t *testing.T) {
 		s.provider(t, "gone")
 		s.want(t, http.StatusNoContent, "DELETE", providers+"/gone", "")
 		token, _ := dbgen.APIKey(t, s.DB, s.owner, store.APIKey{})
+		user, role := s.user(t, "bea", "member"), s.role(t, "made", "gateway:use")
 		before := s.dump(t)
 		for path, operations := range doc.Paths {
 			if operations["get"] == nil {
@@ -40,7 +41,7 @@ func TestGetChangesNothing(t *testing.T) {
 			if strings.HasPrefix(path, providers) {
 				id = p.APIKeys[0].ID
 			}
-			filled := strings.NewReplacer("{provider}", "main", "{id}", id, "{index}", "1").Replace(path)
+			filled := strings.NewReplacer("{provider}", "main", "{id}", id, "{index}", "1", "{user}", user.ID, "{role}", role.Name).Replace(path)
 			s.want(t, http.StatusOK, "GET", filled, "")
 			s.want(t, http.StatusOK, "HEAD", filled, "")
 			if after := s.dump(t); after != before {

@@ -45,6 +45,57 @@ func keyRefusals() []refused {
 	return append(all, ifMatchRefusals("delete a provider", "DELETE", "{p}", "")...)
 }
 
+func accountRefusals() []refused {
+	var all []refused
+	user := func(name string, status int, body string) {
+		all = append(all, refused{"add a user: " + name, status, "POST", usersPath, body, nil})
+	}
+	user("no name", 422, `{"roles":[]}`)
+	user("no roles", 422, `{"name":"x"}`)
+	user("name empty", 422, `{"name":"","roles":[]}`)
+	user("name of 129 characters", 422, `{"name":"{129}","roles":[]}`)
+	user("name with a line break", 422, `{"name":"{mark}\n","roles":[]}`)
+	user("name with space at its end", 422, `{"name":"{mark} ","roles":[]}`)
+	user("name a UUID", 422, `{"name":"{unknown}","roles":[]}`)
+	user("name taken", 409, `{"name":"ada","roles":[]}`)
+	user("role unknown", 422, `{"name":"x","roles":["{mark}"]}`)
+	user("role of the system", 422, `{"name":"x","roles":["system:compiler"]}`)
+	user("role empty", 422, `{"name":"x","roles":["member",""]}`)
+	user("roles a word", 422, `{"name":"x","roles":"{mark}"}`)
+	user("id given", 422, `{"name":"x","roles":[],"id":"{unknown}"}`)
+	user("disabled given", 422, `{"name":"x","roles":[],"disabled":true}`)
+	patch := func(name string, status int, body string) {
+		all = append(all, refused{"change a user: " + name, status, "PATCH", usersPath + "/ada", body, nil})
+	}
+	patch("name null", 422, `{"name":null}`)
+	patch("roles null", 422, `{"roles":null}`)
+	patch("disabled a word", 422, `{"disabled":"{mark}"}`)
+	patch("unknown field", 422, `{"{mark}":1}`)
+	patch("the last owner", 409, `{"disabled":true}`)
+	all = append(all, refused{"change a user: unknown", 404, "PATCH", usersPath + "/{unknown}", `{"disabled":true}`, nil})
+	role := func(name string, status int, body string) {
+		all = append(all, refused{"make a role: " + name, status, "POST", rolesPath, body, nil})
+	}
+	role("no permissions", 422, `{"name":"x"}`)
+	role("permissions empty", 422, `{"name":"x","permissions":[]}`)
+	role("permission unknown", 422, `{"name":"x","permissions":["gateway:use","{mark}"]}`)
+	role("permission of the system", 422, `{"name":"x","permissions":["ai_provider_key:open"]}`)
+	role("permission of a whole kind", 422, `{"name":"x","permissions":["ai_provider:*"]}`)
+	role("own of what nobody owns", 422, `{"name":"x","permissions":["ai_provider:read:own"]}`)
+	role("name of a role of the system", 422, `{"name":"system:x","permissions":["gateway:use"]}`)
+	role("name of a built-in role", 409, `{"name":"owner","permissions":["gateway:use"]}`)
+	role("name in capitals", 422, `{"name":"{mark}X","permissions":["gateway:use"]}`)
+	role("description of 257 characters", 422, `{"name":"x","description":"{129}{129}","permissions":["gateway:use"]}`)
+	role("unknown field", 422, `{"name":"x","permissions":["gateway:use"],"{mark}":1}`)
+	all = append(all,
+		refused{"change a role: built in", 409, "PATCH", rolesPath + "/owner", `{"description":"x"}`, nil},
+		refused{"change a role: unknown", 404, "PATCH", rolesPath + "/nothing", `{"description":"x"}`, nil},
+		refused{"change a role: name given", 422, "PATCH", rolesPath + "/nothing", `{"name":"x"}`, nil},
+		refused{"delete a role: built in", 409, "DELETE", rolesPath + "/member", "", nil},
+	)
+	return all
+}
+
 func tokenRefusals() []refused {
 	var all []refused
 	add := func(name, body string) {
@@ -77,7 +128,7 @@ func tokenRefusals() []refused {
 	add("model with two stars", `{"name":"ci","scopes":["gateway:use"],"models":["gpt-**"]}`)
 	add("limited to providers with every scope", `{"name":"ci","scopes":["all"],"providers":["main"]}`)
 	add("limited to models with a scope of the API", `{"name":"ci","scopes":["gateway:use","ai_provider:read"],"models":["gpt-5"]}`)
-	add("owner given", `{"name":"ci","scopes":["all"],"owner":"{mark}"}`)
+	add("owner unknown", `{"name":"ci","scopes":["all"],"owner":"{mark}"}`)
 	add("token given", `{"name":"ci","scopes":["all"],"token":"{mark}"}`)
 	return all
 }

@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -30,7 +32,7 @@ func (a *api) registerTokens() {
 	register(a, huma.Operation{
 		OperationID: "create-token", Method: http.MethodPost, Path: tokensPath, Tags: []string{"Tokens"},
 		Summary:       "Create a token",
-		Description:   "It belongs to the caller, and can be no stronger than the token that the caller uses. The answer is the one place where it can be seen.",
+		Description:   "It belongs to the caller, or to a user whom the caller may manage, and can be no stronger than the token that the caller uses. The answer is the one place where it can be seen.",
 		DefaultStatus: http.StatusCreated, Errors: []int{400, 413, 415},
 	}, a.createToken)
 	register(a, huma.Operation{
@@ -46,14 +48,26 @@ func (a *api) registerTokens() {
 
 type listTokensOutput struct{ Body client.Page[client.Token] }
 
-func (a *api) listTokens(ctx context.Context, who store.Actor, in *PageInput) (*listTokensOutput, error) {
+type listTokensInput struct {
+	PageInput
+	Owner string `query:"owner" maxLength:"128" doc:"List those of this user, by name or id."`
+}
+
+func (a *api) listTokens(ctx context.Context, who store.Actor, in *listTokensInput) (*listTokensOutput, error) {
 	after, err := in.after(isID)
 	if err != nil {
 		return nil, err
 	}
 	var keys []store.APIKey
 	err = a.DB.View(ctx, who, func(tx store.Tx) (err error) {
-		keys, err = tx.APIKeys.List(ctx, store.Query{After: after, Limit: in.Limit + 1})
+		q := store.Query{After: after, Limit: in.Limit + 1}
+		if q.OwnerID, err = ownerID(ctx, tx, who, in.Owner); errors.Is(err, errNoUser) {
+			return refused("query.owner", "is not the name or id of a user")
+		}
+		if err != nil {
+			return err
+		}
+		keys, err = tx.APIKeys.List(ctx, q)
 		return err
 	})
 	if err != nil {
@@ -62,6 +76,24 @@ func (a *api) listTokens(ctx context.Context, who store.Actor, in *PageInput) (*
 	return &listTokensOutput{page(keys, in.Limit, tokenOf, func(k store.APIKey) string { return k.ID })}, nil
 }
 
+// ownerID returns the id of the user that ref names, "" for none. One's own
+// takes no right to see others.
+func ownerID(ctx context.Context, tx store.Tx, who store.Actor, ref string) (string, error) {
+	if ref == "" || ref == who.ID || ref == who.Name {
+		if ref != "" {
+			ref = who.ID
+		}
+		return ref, nil
+	}
+	u, err := tx.Users.Get(ctx, ref)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", errNoUser
+	}
+	return u.ID, err
+}
+
+var errNoUser = errors.New("no such user")
+
 type createTokenInput struct {
 	Body struct {
 		Name      string     `json:"name" minLength:"1" maxLength:"128" doc:"A name for people; it stands in logs."`
@@ -69,6 +101,7 @@ type createTokenInput struct {
 		Providers []string   `json:"providers,omitempty" maxItems:"256" doc:"The names of the providers it may use; left out: any. Such a token can have gateway scopes only."`
 		Models    []string   `json:"models,omitempty" maxItems:"256" doc:"The models it may use, a trailing * matching any ending; left out: any. Such a token can have gateway scopes only."`
 		ExpiresAt *time.Time `json:"expires_at,omitempty" doc:"When it stops working; left out: never."`
+		Owner     string     `json:"owner,omitempty" maxLength:"128" doc:"The user, by name or id, whose it is to be; left out: the caller."`
 	}
 }
 
@@ -82,7 +115,14 @@ func (a *api) createToken(ctx context.Context, who store.Actor, in *createTokenI
 	var key store.APIKey
 	var minted secret.Text
 	err := a.DB.Update(ctx, who, func(tx store.Tx) (err error) {
-		key, minted, err = authn.Mint(ctx, tx, who.ID, a.Now(), authn.NewToken{
+		owner, err := ownerID(ctx, tx, who, cmp.Or(b.Owner, who.ID))
+		if errors.Is(err, errNoUser) {
+			return &store.InvalidError{Field: "owner", Reason: "is not the name or id of a user"}
+		}
+		if err != nil {
+			return err
+		}
+		key, minted, err = authn.Mint(ctx, tx, owner, a.Now(), authn.NewToken{
 			Name: b.Name, Scopes: b.Scopes, Providers: b.Providers, Models: b.Models, ExpiresAt: orZero(b.ExpiresAt),
 		})
 		return err

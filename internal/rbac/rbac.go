@@ -157,6 +157,8 @@ const (
 	// SystemVerifier reads the audit log, to sign its checkpoints and to verify
 	// it.
 	SystemVerifier Role = "system:verifier"
+	// SystemRecovery makes an owner of a user again, at the machine.
+	SystemRecovery Role = "system:recovery"
 	// SystemArchivist removes audit entries that are past their retention.
 	SystemArchivist Role = "system:archivist"
 )
@@ -198,6 +200,8 @@ var roles = map[Role]Grants{
 		Permission{AIProvider, Read}, Permission{AIProvider, Open}, Permission{AIProvider, Rotate},
 		Permission{AIProviderKey, Read}, Permission{AIProviderKey, Open}, Permission{AIProviderKey, Rotate},
 		Permission{EncryptionKey, Create}, Permission{EncryptionKey, Read}, Permission{EncryptionKey, Update}, Permission{EncryptionKey, Rotate}),
+	SystemRecovery: everywhere(
+		Permission{User, Create}, Permission{User, Read}, Permission{User, Update}, Permission{APIKey, Create}, Permission{EncryptionKey, Read}),
 	SystemVerifier:  everywhere(Permission{AuditLog, Read}),
 	SystemArchivist: everywhere(Permission{AuditLog, Read}, Permission{AuditLog, Delete}),
 }
@@ -237,6 +241,14 @@ func (r Role) Reach(p Permission) Reach { return roles[r].Reach(p) }
 // ForPeople reports whether r is a built-in role that a person can have.
 func (r Role) ForPeople() bool {
 	return r == Owner || r == Auditor || r == UserAdmin || r == Member
+}
+
+// Description says in a few words what a built-in role of people is for.
+func (r Role) Description() string {
+	return map[Role]string{
+		Owner: "Everything", Auditor: "Read the audit log, records of requests and metrics",
+		UserAdmin: "Manage users and their tokens", Member: "Use the gateway, with tokens of their own",
+	}[r]
 }
 
 // BuiltIn reports whether r is one of [Roles].

@@ -80,6 +80,18 @@ func (r Role) Grants() rbac.Grants {
 	return rbac.KeptGrants(r.Permissions.Slice()).And(rbac.Owner.Grants())
 }
 
+// BuiltInRoles returns the roles that every installation has, as if they were
+// records. Their ID is empty.
+func BuiltInRoles() []Role {
+	var out []Role
+	for _, r := range rbac.Roles() {
+		if r.ForPeople() {
+			out = append(out, Role{Name: string(r), Description: r.Description(), Permissions: SetOf(r.Grants().Strings()...)})
+		}
+	}
+	return out
+}
+
 // CeilingAll is the ceiling of an API key that was made by somebody who could
 // do all that a person can.
 var CeilingAll = SetOf(string(rbac.ScopeAll))

@@ -243,10 +243,18 @@ type changes struct {
 	guard guard
 }
 
-// Whoever may read providers may have their turn to change them; what they then
-// may do is decided for each operation.
+// Whoever may read providers, or change users or roles, may have their turn; what
+// they then may do is decided for each operation.
 func (c changes) Lock(ctx context.Context) error {
-	if err := c.guard.everywhere(rbac.AIProvider, rbac.Read); err != nil {
+	err := c.guard.everywhere(rbac.AIProvider, rbac.Read)
+	for _, r := range []rbac.Resource{rbac.User, rbac.CustomRole} {
+		for _, a := range []rbac.Action{rbac.Create, rbac.Update, rbac.Delete} {
+			if c.guard.everywhere(r, a) == nil {
+				err = nil
+			}
+		}
+	}
+	if err != nil {
 		return err
 	}
 	return c.next.Lock(ctx)
