@@ -139,10 +139,14 @@ func (t auditLog) narrow(ctx context.Context, q store.AuditQuery, p *sqlcgen.Get
 
 func (t auditLog) Rows(ctx context.Context, from int64, limit int) ([]store.AuditRow, error) {
 	tree, err := t.q.GetAuditTree(ctx, sqlcgen.GetAuditTreeParams{FromIndex: from, MaxRows: rowLimit(limit)})
-	if err != nil || len(tree) == 0 {
+	if err != nil {
 		return nil, t.mapErr(err)
 	}
-	logs, err := t.q.GetAuditLogsFrom(ctx, sqlcgen.GetAuditLogsFromParams{FromIndex: from, ToIndex: tree[len(tree)-1].EntryIndex + 1})
+	end := int64(math.MaxInt64) // behind the end of the tree there should be nothing, which is for the reader to see
+	if len(tree) == int(rowLimit(limit)) {
+		end = tree[len(tree)-1].EntryIndex + 1
+	}
+	logs, err := t.q.GetAuditLogsFrom(ctx, sqlcgen.GetAuditLogsFromParams{FromIndex: from, ToIndex: end})
 	if err != nil {
 		return nil, t.mapErr(err)
 	}

@@ -210,10 +210,11 @@ func (postgresDialect) classify(err error) (string, bool) {
 	}
 	// Class 08 connection exception, 53 insufficient resources, 57 operator
 	// intervention, 25006 read-only transaction, 55P03 lock not available,
-	// 40P01 deadlock, 25P03 idle in transaction for too long:
+	// 40P01 deadlock, 25P03 idle in transaction for too long, 0A000 a statement
+	// prepared before another replica migrated the schema:
 	// https://www.postgresql.org/docs/current/errcodes-appendix.html.
 	switch e.Code {
-	case "25006", "55P03", "40P01", "25P03":
+	case "25006", "55P03", "40P01", "25P03", "0A000":
 		return "", true
 	}
 	return "", strings.HasPrefix(e.Code, "08") || strings.HasPrefix(e.Code, "53") || strings.HasPrefix(e.Code, "57")

@@ -27,13 +27,33 @@ func Rotate(ctx context.Context, b *Backend, provider sqlcgen.UpdateEncryptedAIP
 	return settings, keys, err
 }
 
-// Down undoes all migrations, and Up makes them again.
-func Down(ctx context.Context, b *Backend) error {
+// Versions returns the versions that there are migrations to.
+func Versions(b *Backend) (versions []int64, err error) {
+	p, err := b.migrator()
+	if err != nil {
+		return nil, err
+	}
+	for _, source := range p.ListSources() {
+		versions = append(versions, source.Version)
+	}
+	return versions, nil
+}
+
+// MigrateTo brings the schema to a version, up or down.
+func MigrateTo(ctx context.Context, b *Backend, version int64) error {
 	p, err := b.migrator()
 	if err != nil {
 		return err
 	}
-	_, err = p.DownTo(ctx, 0)
+	current, err := p.GetDBVersion(ctx)
+	if err != nil {
+		return err
+	}
+	if current > version {
+		_, err = p.DownTo(ctx, version)
+	} else {
+		_, err = p.UpTo(ctx, version)
+	}
 	return err
 }
 

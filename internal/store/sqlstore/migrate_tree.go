@@ -14,7 +14,18 @@ import (
 // entries that were written before there was a tree. It runs once; what is put
 // into audit_logs by hand later is no leaf, and is found out.
 func growTree() *goose.Migration {
-	return goose.NewGoMigration(4, &goose.GoFunc{RunTx: growTreeUp}, &goose.GoFunc{RunTx: func(context.Context, *sql.Tx) error { return nil }})
+	return goose.NewGoMigration(4, &goose.GoFunc{RunTx: growTreeUp}, &goose.GoFunc{RunTx: growTreeDown})
+}
+
+func growTreeDown(ctx context.Context, sqlTx *sql.Tx) error {
+	q := sqlcgen.New(sqlTx)
+	if err := q.DeleteAuditTree(ctx); err != nil {
+		return err
+	}
+	if err := q.ClearAuditLeaves(ctx, []byte{}); err != nil {
+		return err
+	}
+	return q.UpdateAuditHead(ctx, sqlcgen.UpdateAuditHeadParams{Edge: []byte{}})
 }
 
 func growTreeUp(ctx context.Context, sqlTx *sql.Tx) error {

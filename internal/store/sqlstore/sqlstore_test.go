@@ -35,7 +35,7 @@ func TestMigrationsGoDownAndUpAgain(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
 		p := dbgen.Provider(t, s.DB, store.Provider{})
 		dbgen.ProviderKey(t, s.DB, store.ProviderKey{ProviderID: p.ID})
-		if err := sqlstore.Down(t.Context(), s.Backend); err != nil {
+		if err := sqlstore.MigrateTo(t.Context(), s.Backend, 0); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.Raw.ExecContext(t.Context(), "SELECT 1 FROM ai_providers"); err == nil {

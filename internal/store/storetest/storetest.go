@@ -139,7 +139,8 @@ func Open(t testing.TB, cfg sqlstore.Config) *Store {
 	}
 	s.DB = store.New(b, dbcrypt.Layer(s.Ring, b.Installation()), dbaudit.Layer(now, nil), dbauthz.Layer)
 	if s.Postgres {
-		s.Raw, err = sql.Open("pgx", cfg.URL.Reveal())
+		// Without prepared statements, which do not outlive a migration.
+		s.Raw, err = sql.Open("pgx", withParameter(t, cfg.URL.Reveal(), "default_query_exec_mode", "simple_protocol"))
 	} else {
 		s.Raw, err = sql.Open("sqlite", cfg.Path+"?_pragma=busy_timeout(5000)")
 	}
@@ -155,6 +156,18 @@ func Open(t testing.TB, cfg sqlstore.Config) *Store {
 		}
 	})
 	return s
+}
+
+func withParameter(t testing.TB, address, name, value string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal("the URL of the database cannot be understood") // its error quotes it
+	}
+	q := u.Query()
+	q.Set(name, value)
+	u.RawQuery = q.Encode()
+	return u.String()
 }
 
 // testKEK is a key of no value.

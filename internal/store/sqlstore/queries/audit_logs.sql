@@ -97,3 +97,9 @@ DELETE FROM audit_logs WHERE entry_index < $1;
 
 -- name: SetAuditLeaf :exec
 UPDATE audit_logs SET leaf = @leaf WHERE entry_index = @entry_index;
+
+-- name: ClearAuditLeaves :exec
+UPDATE audit_logs SET leaf = $1;
+
+-- name: DeleteAuditTree :exec
+DELETE FROM audit_tree;

@@ -10,6 +10,15 @@ import (
 	"time"
 )
 
+const clearAuditLeaves = `-- name: ClearAuditLeaves :exec
+UPDATE audit_logs SET leaf = $1
+`
+
+func (q *Queries) ClearAuditLeaves(ctx context.Context, leaf []byte) error {
+	_, err := q.exec(ctx, q.clearAuditLeavesStmt, clearAuditLeaves, leaf)
+	return err
+}
+
 const deleteAuditLogsBelow = `-- name: DeleteAuditLogsBelow :execrows
 DELETE FROM audit_logs WHERE entry_index < $1
 `
@@ -20,6 +29,15 @@ func (q *Queries) DeleteAuditLogsBelow(ctx context.Context, entryIndex int64) (i
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const deleteAuditTree = `-- name: DeleteAuditTree :exec
+DELETE FROM audit_tree
+`
+
+func (q *Queries) DeleteAuditTree(ctx context.Context) error {
+	_, err := q.exec(ctx, q.deleteAuditTreeStmt, deleteAuditTree)
+	return err
 }
 
 const getAuditHashes = `-- name: GetAuditHashes :one

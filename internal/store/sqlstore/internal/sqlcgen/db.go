@@ -24,6 +24,9 @@ func New(db DBTX) *Queries {
 func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	q := Queries{db: db}
 	var err error
+	if q.clearAuditLeavesStmt, err = db.PrepareContext(ctx, clearAuditLeaves); err != nil {
+		return nil, fmt.Errorf("error preparing query ClearAuditLeaves: %w", err)
+	}
 	if q.countAIProviderKeysStmt, err = db.PrepareContext(ctx, countAIProviderKeys); err != nil {
 		return nil, fmt.Errorf("error preparing query CountAIProviderKeys: %w", err)
 	}
@@ -41,6 +44,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.deleteAuditLogsBelowStmt, err = db.PrepareContext(ctx, deleteAuditLogsBelow); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteAuditLogsBelow: %w", err)
+	}
+	if q.deleteAuditTreeStmt, err = db.PrepareContext(ctx, deleteAuditTree); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteAuditTree: %w", err)
 	}
 	if q.deleteChangesBeforeStmt, err = db.PrepareContext(ctx, deleteChangesBefore); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteChangesBefore: %w", err)
@@ -239,6 +245,11 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 
 func (q *Queries) Close() error {
 	var err error
+	if q.clearAuditLeavesStmt != nil {
+		if cerr := q.clearAuditLeavesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing clearAuditLeavesStmt: %w", cerr)
+		}
+	}
 	if q.countAIProviderKeysStmt != nil {
 		if cerr := q.countAIProviderKeysStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countAIProviderKeysStmt: %w", cerr)
@@ -267,6 +278,11 @@ func (q *Queries) Close() error {
 	if q.deleteAuditLogsBelowStmt != nil {
 		if cerr := q.deleteAuditLogsBelowStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteAuditLogsBelowStmt: %w", cerr)
+		}
+	}
+	if q.deleteAuditTreeStmt != nil {
+		if cerr := q.deleteAuditTreeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteAuditTreeStmt: %w", cerr)
 		}
 	}
 	if q.deleteChangesBeforeStmt != nil {
@@ -628,12 +644,14 @@ func (q *Queries) queryRow(ctx context.Context, stmt *sql.Stmt, query string, ar
 type Queries struct {
 	db                                    DBTX
 	tx                                    *sql.Tx
+	clearAuditLeavesStmt                  *sql.Stmt
 	countAIProviderKeysStmt               *sql.Stmt
 	countAPIKeysOfOwnerStmt               *sql.Stmt
 	deleteAIProviderByIDStmt              *sql.Stmt
 	deleteAIProviderKeyStmt               *sql.Stmt
 	deleteAPIKeyStmt                      *sql.Stmt
 	deleteAuditLogsBelowStmt              *sql.Stmt
+	deleteAuditTreeStmt                   *sql.Stmt
 	deleteChangesBeforeStmt               *sql.Stmt
 	deleteRoleStmt                        *sql.Stmt
 	deleteUserStmt                        *sql.Stmt
@@ -704,12 +722,14 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 	return &Queries{
 		db:                                    tx,
 		tx:                                    tx,
+		clearAuditLeavesStmt:                  q.clearAuditLeavesStmt,
 		countAIProviderKeysStmt:               q.countAIProviderKeysStmt,
 		countAPIKeysOfOwnerStmt:               q.countAPIKeysOfOwnerStmt,
 		deleteAIProviderByIDStmt:              q.deleteAIProviderByIDStmt,
 		deleteAIProviderKeyStmt:               q.deleteAIProviderKeyStmt,
 		deleteAPIKeyStmt:                      q.deleteAPIKeyStmt,
 		deleteAuditLogsBelowStmt:              q.deleteAuditLogsBelowStmt,
+		deleteAuditTreeStmt:                   q.deleteAuditTreeStmt,
 		deleteChangesBeforeStmt:               q.deleteChangesBeforeStmt,
 		deleteRoleStmt:                        q.deleteRoleStmt,
 		deleteUserStmt:                        q.deleteUserStmt,
