@@ -14,8 +14,8 @@ import (
 )
 
 // auditLog implements [store.AuditLog]. Entries are written at the end of their
-// transaction, behind the lock on the head of the log: that gives them their
-// numbers, without gaps, and keeps the lock short.
+// transaction, under the lock that makes writers take turns: that gives them
+// their numbers, without gaps.
 type auditLog struct{ *tx }
 
 func (t auditLog) Append(_ context.Context, e store.AuditEntry) error {
@@ -33,7 +33,10 @@ func (t *tx) writeEntries(ctx context.Context) error {
 	if len(t.entries) == 0 {
 		return nil
 	}
-	row, err := t.q.LockAuditHead(ctx)
+	if err := t.lock(ctx); err != nil {
+		return err
+	}
+	row, err := t.q.GetAuditHead(ctx)
 	if err != nil {
 		return t.mapErr(err)
 	}
@@ -55,16 +58,13 @@ func (t *tx) writeEntry(ctx context.Context, head auditlog.Head, e store.AuditEn
 	if err != nil {
 		return head, err
 	}
-	if err := t.q.InsertAuditLog(ctx, sqlcgen.InsertAuditLogParams{
+	next, completed := head.Append(leaf)
+	return next, t.mapErr(t.q.InsertAuditLog(ctx, sqlcgen.InsertAuditLogParams{
 		EntryIndex: e.Index, At: e.At, ActorKind: string(e.ActorKind), ActorID: e.ActorID, ActorName: e.ActorName,
 		TokenID: e.TokenID, TokenName: e.TokenName, Action: string(e.Action), Resource: string(e.Resource),
 		ResourceID: e.ID, Target: e.Target, RequestID: e.Origin.RequestID, Address: e.Origin.Address,
-		UserAgent: e.Origin.UserAgent, Occurrences: e.Count, Diff: e.Diff, Leaf: leaf,
-	}); err != nil {
-		return head, t.mapErr(err)
-	}
-	next, completed := head.Append(leaf)
-	return next, t.mapErr(t.q.InsertAuditTree(ctx, sqlcgen.InsertAuditTreeParams{EntryIndex: e.Index, Hashes: completed}))
+		UserAgent: e.Origin.UserAgent, Occurrences: e.Count, Diff: e.Diff, Leaf: leaf, Hashes: completed,
+	}))
 }
 
 // clockSkew is how many entries may stand out of the order of their times, by
@@ -137,42 +137,38 @@ func (t auditLog) narrow(ctx context.Context, q store.AuditQuery, p *sqlcgen.Get
 	return err
 }
 
+// Rows looks at both tables to their ends: what is in them and should not be must
+// come to light.
 func (t auditLog) Rows(ctx context.Context, from int64, limit int) ([]store.AuditRow, error) {
-	tree, err := t.q.GetAuditTree(ctx, sqlcgen.GetAuditTreeParams{FromIndex: from, MaxRows: rowLimit(limit)})
+	if from <= 1 {
+		from = math.MinInt64 // there should be none
+	}
+	most := rowLimit(limit)
+	removed, err := t.q.GetAuditTree(ctx, sqlcgen.GetAuditTreeParams{FromIndex: from, MaxRows: most})
 	if err != nil {
 		return nil, t.mapErr(err)
 	}
-	end := int64(math.MaxInt64) // behind the end of the tree there should be nothing, which is for the reader to see
-	if len(tree) == int(rowLimit(limit)) {
-		end = tree[len(tree)-1].EntryIndex + 1
-	}
-	logs, err := t.q.GetAuditLogsFrom(ctx, sqlcgen.GetAuditLogsFromParams{FromIndex: from, ToIndex: end})
+	logs, err := t.q.GetAuditLogsFrom(ctx, sqlcgen.GetAuditLogsFromParams{FromIndex: from, MaxRows: most})
 	if err != nil {
 		return nil, t.mapErr(err)
 	}
-	return mergeRows(tree, logs), nil
-}
-
-// mergeRows puts together what stands in the two tables, both in the order of
-// the index. A row of either may be missing: whoever verifies will say so.
-func mergeRows(tree []sqlcgen.AuditTree, logs []sqlcgen.AuditLog) []store.AuditRow {
-	out := make([]store.AuditRow, 0, len(tree))
-	for len(tree) > 0 || len(logs) > 0 {
+	out := make([]store.AuditRow, 0, min(len(removed)+len(logs), int(most)+1))
+	for len(removed)+len(logs) > 0 {
 		var r store.AuditRow
-		switch {
-		case len(logs) == 0 || len(tree) > 0 && tree[0].EntryIndex < logs[0].EntryIndex:
-			r = store.AuditRow{Index: tree[0].EntryIndex, Hashes: tree[0].Hashes}
-			tree = tree[1:]
-		case len(tree) == 0 || logs[0].EntryIndex < tree[0].EntryIndex:
-			r = store.AuditRow{Index: logs[0].EntryIndex, Leaf: logs[0].Leaf, Entry: auditEntry(logs[0])}
+		if len(logs) == 0 || len(removed) > 0 && removed[0].EntryIndex <= logs[0].EntryIndex {
+			r = store.AuditRow{Index: removed[0].EntryIndex, Hashes: removed[0].Hashes}
+			removed = removed[1:]
+		} else {
+			r = store.AuditRow{Index: logs[0].EntryIndex, Hashes: logs[0].Hashes, Leaf: logs[0].Leaf, Entry: auditEntry(logs[0])}
 			logs = logs[1:]
-		default:
-			r = store.AuditRow{Index: tree[0].EntryIndex, Hashes: tree[0].Hashes, Leaf: logs[0].Leaf, Entry: auditEntry(logs[0])}
-			tree, logs = tree[1:], logs[1:]
+		}
+		// An index that stands in both tables must not be cut in two by the limit.
+		if n := len(out); n >= int(most) && out[n-1].Index != r.Index {
+			break
 		}
 		out = append(out, r)
 	}
-	return out
+	return out, nil
 }
 
 func (t auditLog) Head(ctx context.Context) (store.AuditHead, error) {
@@ -193,6 +189,9 @@ func (t auditLog) Hashes(ctx context.Context, entries []int64) (map[int64][]byte
 }
 
 func (t auditLog) Prune(ctx context.Context, before time.Time, limit int) (removed, first int64, err error) {
+	if err := t.lock(ctx); err != nil {
+		return 0, 0, err
+	}
 	oldest, err := t.q.GetOldestAuditIndex(ctx)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, 0, nil
@@ -210,6 +209,9 @@ func (t auditLog) Prune(ctx context.Context, before time.Time, limit int) (remov
 		return 0, 0, t.mapErr(err)
 	}
 	first = min(first, oldest+int64(limit))
+	if err := t.q.KeepAuditHashesBelow(ctx, first); err != nil {
+		return 0, 0, t.mapErr(err)
+	}
 	removed, err = t.q.DeleteAuditLogsBelow(ctx, first)
 	return removed, first, t.mapErr(err)
 }

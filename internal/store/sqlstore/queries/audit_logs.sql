@@ -1,14 +1,8 @@
 -- name: InsertAuditLog :exec
 INSERT INTO audit_logs (
     entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target,
-    request_id, address, user_agent, occurrences, diff, leaf
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17);
-
--- name: InsertAuditTree :exec
-INSERT INTO audit_tree (entry_index, hashes) VALUES ($1, $2);
-
--- name: LockAuditHead :one
-UPDATE audit_head SET size = size RETURNING size, edge;
+    request_id, address, user_agent, occurrences, diff, leaf, hashes
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18);
 
 -- name: UpdateAuditHead :exec
 UPDATE audit_head SET size = @size, edge = @edge;
@@ -78,13 +72,15 @@ SELECT entry_index FROM audit_logs WHERE at < $1 ORDER BY at DESC LIMIT 1;
 SELECT entry_index FROM audit_logs WHERE at >= $1 ORDER BY at LIMIT 1;
 
 -- name: GetAuditLogsFrom :many
-SELECT * FROM audit_logs WHERE entry_index >= @from_index AND entry_index < @to_index ORDER BY entry_index;
+SELECT * FROM audit_logs WHERE entry_index >= @from_index ORDER BY entry_index LIMIT @max_rows;
 
 -- name: GetAuditTree :many
 SELECT * FROM audit_tree WHERE entry_index >= @from_index ORDER BY entry_index LIMIT @max_rows;
 
 -- name: GetAuditHashes :one
-SELECT hashes FROM audit_tree WHERE entry_index = $1;
+SELECT hashes FROM audit_logs WHERE audit_logs.entry_index = $1
+UNION ALL SELECT hashes FROM audit_tree WHERE audit_tree.entry_index = $1
+LIMIT 1;
 
 -- name: GetOldestAuditIndex :one
 SELECT entry_index FROM audit_logs ORDER BY entry_index LIMIT 1;
@@ -92,14 +88,8 @@ SELECT entry_index FROM audit_logs ORDER BY entry_index LIMIT 1;
 -- name: GetOldestAuditIndexSince :one
 SELECT entry_index FROM audit_logs WHERE at >= $1 ORDER BY entry_index LIMIT 1;
 
+-- name: KeepAuditHashesBelow :exec
+INSERT INTO audit_tree (entry_index, hashes) SELECT audit_logs.entry_index, audit_logs.hashes FROM audit_logs WHERE audit_logs.entry_index < $1;
+
 -- name: DeleteAuditLogsBelow :execrows
 DELETE FROM audit_logs WHERE entry_index < $1;
-
--- name: SetAuditLeaf :exec
-UPDATE audit_logs SET leaf = @leaf WHERE entry_index = @entry_index;
-
--- name: ClearAuditLeaves :exec
-UPDATE audit_logs SET leaf = $1;
-
--- name: DeleteAuditTree :exec
-DELETE FROM audit_tree;

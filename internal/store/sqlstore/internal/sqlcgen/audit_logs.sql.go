@@ -10,15 +10,6 @@ import (
 	"time"
 )
 
-const clearAuditLeaves = `-- name: ClearAuditLeaves :exec
-UPDATE audit_logs SET leaf = $1
-`
-
-func (q *Queries) ClearAuditLeaves(ctx context.Context, leaf []byte) error {
-	_, err := q.exec(ctx, q.clearAuditLeavesStmt, clearAuditLeaves, leaf)
-	return err
-}
-
 const deleteAuditLogsBelow = `-- name: DeleteAuditLogsBelow :execrows
 DELETE FROM audit_logs WHERE entry_index < $1
 `
@@ -31,17 +22,10 @@ func (q *Queries) DeleteAuditLogsBelow(ctx context.Context, entryIndex int64) (i
 	return result.RowsAffected()
 }
 
-const deleteAuditTree = `-- name: DeleteAuditTree :exec
-DELETE FROM audit_tree
-`
-
-func (q *Queries) DeleteAuditTree(ctx context.Context) error {
-	_, err := q.exec(ctx, q.deleteAuditTreeStmt, deleteAuditTree)
-	return err
-}
-
 const getAuditHashes = `-- name: GetAuditHashes :one
-SELECT hashes FROM audit_tree WHERE entry_index = $1
+SELECT hashes FROM audit_logs WHERE audit_logs.entry_index = $1
+UNION ALL SELECT hashes FROM audit_tree WHERE audit_tree.entry_index = $1
+LIMIT 1
 `
 
 func (q *Queries) GetAuditHashes(ctx context.Context, entryIndex int64) ([]byte, error) {
@@ -91,7 +75,7 @@ func (q *Queries) GetAuditIndexSince(ctx context.Context, at time.Time) (int64, 
 
 const getAuditLogs = `-- name: GetAuditLogs :many
 
-SELECT entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff, occurrences, leaf FROM audit_logs
+SELECT entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff, occurrences, leaf, hashes FROM audit_logs
 WHERE entry_index > $1 AND entry_index < $2 AND at >= $3 AND at < $4
   AND (CAST($5 AS TEXT) = '' OR resource = $5) AND (CAST($6 AS TEXT) = '' OR action = $6)
   AND (CAST($7 AS TEXT) = '' OR actor_id = $7) AND (CAST($8 AS TEXT) = '' OR actor_name = $8)
@@ -149,6 +133,7 @@ func (q *Queries) GetAuditLogs(ctx context.Context, arg GetAuditLogsParams) ([]A
 			&i.Diff,
 			&i.Occurrences,
 			&i.Leaf,
+			&i.Hashes,
 		); err != nil {
 			return nil, err
 		}
@@ -164,7 +149,7 @@ func (q *Queries) GetAuditLogs(ctx context.Context, arg GetAuditLogsParams) ([]A
 }
 
 const getAuditLogsByAction = `-- name: GetAuditLogsByAction :many
-SELECT entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff, occurrences, leaf FROM audit_logs
+SELECT entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff, occurrences, leaf, hashes FROM audit_logs
 WHERE entry_index > $1 AND entry_index < $2 AND at >= $3 AND at < $4
   AND (CAST($5 AS TEXT) = '' OR resource = $5) AND (CAST($6 AS TEXT) = '' OR action = $6)
   AND (CAST($7 AS TEXT) = '' OR actor_id = $7) AND (CAST($8 AS TEXT) = '' OR actor_name = $8)
@@ -221,6 +206,7 @@ func (q *Queries) GetAuditLogsByAction(ctx context.Context, arg GetAuditLogsByAc
 			&i.Diff,
 			&i.Occurrences,
 			&i.Leaf,
+			&i.Hashes,
 		); err != nil {
 			return nil, err
 		}
@@ -236,7 +222,7 @@ func (q *Queries) GetAuditLogsByAction(ctx context.Context, arg GetAuditLogsByAc
 }
 
 const getAuditLogsByActorID = `-- name: GetAuditLogsByActorID :many
-SELECT entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff, occurrences, leaf FROM audit_logs
+SELECT entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff, occurrences, leaf, hashes FROM audit_logs
 WHERE entry_index > $1 AND entry_index < $2 AND at >= $3 AND at < $4
   AND (CAST($5 AS TEXT) = '' OR resource = $5) AND (CAST($6 AS TEXT) = '' OR action = $6)
   AND (CAST($7 AS TEXT) = '' OR actor_id = $7) AND (CAST($8 AS TEXT) = '' OR actor_name = $8)
@@ -293,6 +279,7 @@ func (q *Queries) GetAuditLogsByActorID(ctx context.Context, arg GetAuditLogsByA
 			&i.Diff,
 			&i.Occurrences,
 			&i.Leaf,
+			&i.Hashes,
 		); err != nil {
 			return nil, err
 		}
@@ -308,7 +295,7 @@ func (q *Queries) GetAuditLogsByActorID(ctx context.Context, arg GetAuditLogsByA
 }
 
 const getAuditLogsByActorName = `-- name: GetAuditLogsByActorName :many
-SELECT entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff, occurrences, leaf FROM audit_logs
+SELECT entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff, occurrences, leaf, hashes FROM audit_logs
 WHERE entry_index > $1 AND entry_index < $2 AND at >= $3 AND at < $4
   AND (CAST($5 AS TEXT) = '' OR resource = $5) AND (CAST($6 AS TEXT) = '' OR action = $6)
   AND (CAST($7 AS TEXT) = '' OR actor_id = $7) AND (CAST($8 AS TEXT) = '' OR actor_name = $8)
@@ -365,6 +352,7 @@ func (q *Queries) GetAuditLogsByActorName(ctx context.Context, arg GetAuditLogsB
 			&i.Diff,
 			&i.Occurrences,
 			&i.Leaf,
+			&i.Hashes,
 		); err != nil {
 			return nil, err
 		}
@@ -380,7 +368,7 @@ func (q *Queries) GetAuditLogsByActorName(ctx context.Context, arg GetAuditLogsB
 }
 
 const getAuditLogsByResource = `-- name: GetAuditLogsByResource :many
-SELECT entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff, occurrences, leaf FROM audit_logs
+SELECT entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff, occurrences, leaf, hashes FROM audit_logs
 WHERE entry_index > $1 AND entry_index < $2 AND at >= $3 AND at < $4
   AND (CAST($5 AS TEXT) = '' OR resource = $5) AND (CAST($6 AS TEXT) = '' OR action = $6)
   AND (CAST($7 AS TEXT) = '' OR actor_id = $7) AND (CAST($8 AS TEXT) = '' OR actor_name = $8)
@@ -437,6 +425,7 @@ func (q *Queries) GetAuditLogsByResource(ctx context.Context, arg GetAuditLogsBy
 			&i.Diff,
 			&i.Occurrences,
 			&i.Leaf,
+			&i.Hashes,
 		); err != nil {
 			return nil, err
 		}
@@ -452,7 +441,7 @@ func (q *Queries) GetAuditLogsByResource(ctx context.Context, arg GetAuditLogsBy
 }
 
 const getAuditLogsByText = `-- name: GetAuditLogsByText :many
-SELECT entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff, occurrences, leaf FROM audit_logs
+SELECT entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff, occurrences, leaf, hashes FROM audit_logs
 WHERE audit_logs.entry_index > $1 AND audit_logs.entry_index < $2 AND audit_logs.at >= $3 AND audit_logs.at < $4
   AND (CAST($5 AS TEXT) = '' OR audit_logs.resource = $5) AND (CAST($6 AS TEXT) = '' OR audit_logs.action = $6)
   AND (CAST($7 AS TEXT) = '' OR audit_logs.actor_id = $7) AND (CAST($8 AS TEXT) = '' OR audit_logs.actor_name = $8)
@@ -518,6 +507,7 @@ func (q *Queries) GetAuditLogsByText(ctx context.Context, arg GetAuditLogsByText
 			&i.Diff,
 			&i.Occurrences,
 			&i.Leaf,
+			&i.Hashes,
 		); err != nil {
 			return nil, err
 		}
@@ -533,16 +523,16 @@ func (q *Queries) GetAuditLogsByText(ctx context.Context, arg GetAuditLogsByText
 }
 
 const getAuditLogsFrom = `-- name: GetAuditLogsFrom :many
-SELECT entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff, occurrences, leaf FROM audit_logs WHERE entry_index >= $1 AND entry_index < $2 ORDER BY entry_index
+SELECT entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff, occurrences, leaf, hashes FROM audit_logs WHERE entry_index >= $1 ORDER BY entry_index LIMIT $2
 `
 
 type GetAuditLogsFromParams struct {
 	FromIndex int64
-	ToIndex   int64
+	MaxRows   int32
 }
 
 func (q *Queries) GetAuditLogsFrom(ctx context.Context, arg GetAuditLogsFromParams) ([]AuditLog, error) {
-	rows, err := q.query(ctx, q.getAuditLogsFromStmt, getAuditLogsFrom, arg.FromIndex, arg.ToIndex)
+	rows, err := q.query(ctx, q.getAuditLogsFromStmt, getAuditLogsFrom, arg.FromIndex, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}
@@ -568,6 +558,7 @@ func (q *Queries) GetAuditLogsFrom(ctx context.Context, arg GetAuditLogsFromPara
 			&i.Diff,
 			&i.Occurrences,
 			&i.Leaf,
+			&i.Hashes,
 		); err != nil {
 			return nil, err
 		}
@@ -639,8 +630,8 @@ func (q *Queries) GetOldestAuditIndexSince(ctx context.Context, at time.Time) (i
 const insertAuditLog = `-- name: InsertAuditLog :exec
 INSERT INTO audit_logs (
     entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target,
-    request_id, address, user_agent, occurrences, diff, leaf
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+    request_id, address, user_agent, occurrences, diff, leaf, hashes
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 `
 
 type InsertAuditLogParams struct {
@@ -661,6 +652,7 @@ type InsertAuditLogParams struct {
 	Occurrences int64
 	Diff        string
 	Leaf        []byte
+	Hashes      []byte
 }
 
 func (q *Queries) InsertAuditLog(ctx context.Context, arg InsertAuditLogParams) error {
@@ -682,51 +674,17 @@ func (q *Queries) InsertAuditLog(ctx context.Context, arg InsertAuditLogParams) 
 		arg.Occurrences,
 		arg.Diff,
 		arg.Leaf,
+		arg.Hashes,
 	)
 	return err
 }
 
-const insertAuditTree = `-- name: InsertAuditTree :exec
-INSERT INTO audit_tree (entry_index, hashes) VALUES ($1, $2)
+const keepAuditHashesBelow = `-- name: KeepAuditHashesBelow :exec
+INSERT INTO audit_tree (entry_index, hashes) SELECT audit_logs.entry_index, audit_logs.hashes FROM audit_logs WHERE audit_logs.entry_index < $1
 `
 
-type InsertAuditTreeParams struct {
-	EntryIndex int64
-	Hashes     []byte
-}
-
-func (q *Queries) InsertAuditTree(ctx context.Context, arg InsertAuditTreeParams) error {
-	_, err := q.exec(ctx, q.insertAuditTreeStmt, insertAuditTree, arg.EntryIndex, arg.Hashes)
-	return err
-}
-
-const lockAuditHead = `-- name: LockAuditHead :one
-UPDATE audit_head SET size = size RETURNING size, edge
-`
-
-type LockAuditHeadRow struct {
-	Size int64
-	Edge []byte
-}
-
-func (q *Queries) LockAuditHead(ctx context.Context) (LockAuditHeadRow, error) {
-	row := q.queryRow(ctx, q.lockAuditHeadStmt, lockAuditHead)
-	var i LockAuditHeadRow
-	err := row.Scan(&i.Size, &i.Edge)
-	return i, err
-}
-
-const setAuditLeaf = `-- name: SetAuditLeaf :exec
-UPDATE audit_logs SET leaf = $1 WHERE entry_index = $2
-`
-
-type SetAuditLeafParams struct {
-	Leaf       []byte
-	EntryIndex int64
-}
-
-func (q *Queries) SetAuditLeaf(ctx context.Context, arg SetAuditLeafParams) error {
-	_, err := q.exec(ctx, q.setAuditLeafStmt, setAuditLeaf, arg.Leaf, arg.EntryIndex)
+func (q *Queries) KeepAuditHashesBelow(ctx context.Context, entryIndex int64) error {
+	_, err := q.exec(ctx, q.keepAuditHashesBelowStmt, keepAuditHashesBelow, entryIndex)
 	return err
 }
 

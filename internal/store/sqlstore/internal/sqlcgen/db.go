@@ -24,9 +24,6 @@ func New(db DBTX) *Queries {
 func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	q := Queries{db: db}
 	var err error
-	if q.clearAuditLeavesStmt, err = db.PrepareContext(ctx, clearAuditLeaves); err != nil {
-		return nil, fmt.Errorf("error preparing query ClearAuditLeaves: %w", err)
-	}
 	if q.countAIProviderKeysStmt, err = db.PrepareContext(ctx, countAIProviderKeys); err != nil {
 		return nil, fmt.Errorf("error preparing query CountAIProviderKeys: %w", err)
 	}
@@ -44,9 +41,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.deleteAuditLogsBelowStmt, err = db.PrepareContext(ctx, deleteAuditLogsBelow); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteAuditLogsBelow: %w", err)
-	}
-	if q.deleteAuditTreeStmt, err = db.PrepareContext(ctx, deleteAuditTree); err != nil {
-		return nil, fmt.Errorf("error preparing query DeleteAuditTree: %w", err)
 	}
 	if q.deleteChangesBeforeStmt, err = db.PrepareContext(ctx, deleteChangesBefore); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteChangesBefore: %w", err)
@@ -174,9 +168,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertAuditLogStmt, err = db.PrepareContext(ctx, insertAuditLog); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertAuditLog: %w", err)
 	}
-	if q.insertAuditTreeStmt, err = db.PrepareContext(ctx, insertAuditTree); err != nil {
-		return nil, fmt.Errorf("error preparing query InsertAuditTree: %w", err)
-	}
 	if q.insertChangeStmt, err = db.PrepareContext(ctx, insertChange); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertChange: %w", err)
 	}
@@ -192,8 +183,8 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertUserStmt, err = db.PrepareContext(ctx, insertUser); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertUser: %w", err)
 	}
-	if q.lockAuditHeadStmt, err = db.PrepareContext(ctx, lockAuditHead); err != nil {
-		return nil, fmt.Errorf("error preparing query LockAuditHead: %w", err)
+	if q.keepAuditHashesBelowStmt, err = db.PrepareContext(ctx, keepAuditHashesBelow); err != nil {
+		return nil, fmt.Errorf("error preparing query KeepAuditHashesBelow: %w", err)
 	}
 	if q.lockInstallationStmt, err = db.PrepareContext(ctx, lockInstallation); err != nil {
 		return nil, fmt.Errorf("error preparing query LockInstallation: %w", err)
@@ -203,9 +194,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.raiseGenerationStmt, err = db.PrepareContext(ctx, raiseGeneration); err != nil {
 		return nil, fmt.Errorf("error preparing query RaiseGeneration: %w", err)
-	}
-	if q.setAuditLeafStmt, err = db.PrepareContext(ctx, setAuditLeaf); err != nil {
-		return nil, fmt.Errorf("error preparing query SetAuditLeaf: %w", err)
 	}
 	if q.touchAIProviderStmt, err = db.PrepareContext(ctx, touchAIProvider); err != nil {
 		return nil, fmt.Errorf("error preparing query TouchAIProvider: %w", err)
@@ -245,11 +233,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 
 func (q *Queries) Close() error {
 	var err error
-	if q.clearAuditLeavesStmt != nil {
-		if cerr := q.clearAuditLeavesStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing clearAuditLeavesStmt: %w", cerr)
-		}
-	}
 	if q.countAIProviderKeysStmt != nil {
 		if cerr := q.countAIProviderKeysStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countAIProviderKeysStmt: %w", cerr)
@@ -278,11 +261,6 @@ func (q *Queries) Close() error {
 	if q.deleteAuditLogsBelowStmt != nil {
 		if cerr := q.deleteAuditLogsBelowStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteAuditLogsBelowStmt: %w", cerr)
-		}
-	}
-	if q.deleteAuditTreeStmt != nil {
-		if cerr := q.deleteAuditTreeStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing deleteAuditTreeStmt: %w", cerr)
 		}
 	}
 	if q.deleteChangesBeforeStmt != nil {
@@ -495,11 +473,6 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertAuditLogStmt: %w", cerr)
 		}
 	}
-	if q.insertAuditTreeStmt != nil {
-		if cerr := q.insertAuditTreeStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing insertAuditTreeStmt: %w", cerr)
-		}
-	}
 	if q.insertChangeStmt != nil {
 		if cerr := q.insertChangeStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertChangeStmt: %w", cerr)
@@ -525,9 +498,9 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertUserStmt: %w", cerr)
 		}
 	}
-	if q.lockAuditHeadStmt != nil {
-		if cerr := q.lockAuditHeadStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing lockAuditHeadStmt: %w", cerr)
+	if q.keepAuditHashesBelowStmt != nil {
+		if cerr := q.keepAuditHashesBelowStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing keepAuditHashesBelowStmt: %w", cerr)
 		}
 	}
 	if q.lockInstallationStmt != nil {
@@ -543,11 +516,6 @@ func (q *Queries) Close() error {
 	if q.raiseGenerationStmt != nil {
 		if cerr := q.raiseGenerationStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing raiseGenerationStmt: %w", cerr)
-		}
-	}
-	if q.setAuditLeafStmt != nil {
-		if cerr := q.setAuditLeafStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing setAuditLeafStmt: %w", cerr)
 		}
 	}
 	if q.touchAIProviderStmt != nil {
@@ -644,14 +612,12 @@ func (q *Queries) queryRow(ctx context.Context, stmt *sql.Stmt, query string, ar
 type Queries struct {
 	db                                    DBTX
 	tx                                    *sql.Tx
-	clearAuditLeavesStmt                  *sql.Stmt
 	countAIProviderKeysStmt               *sql.Stmt
 	countAPIKeysOfOwnerStmt               *sql.Stmt
 	deleteAIProviderByIDStmt              *sql.Stmt
 	deleteAIProviderKeyStmt               *sql.Stmt
 	deleteAPIKeyStmt                      *sql.Stmt
 	deleteAuditLogsBelowStmt              *sql.Stmt
-	deleteAuditTreeStmt                   *sql.Stmt
 	deleteChangesBeforeStmt               *sql.Stmt
 	deleteRoleStmt                        *sql.Stmt
 	deleteUserStmt                        *sql.Stmt
@@ -694,17 +660,15 @@ type Queries struct {
 	insertAIProviderKeyStmt               *sql.Stmt
 	insertAPIKeyStmt                      *sql.Stmt
 	insertAuditLogStmt                    *sql.Stmt
-	insertAuditTreeStmt                   *sql.Stmt
 	insertChangeStmt                      *sql.Stmt
 	insertDBCryptKeyStmt                  *sql.Stmt
 	insertInstallationStmt                *sql.Stmt
 	insertRoleStmt                        *sql.Stmt
 	insertUserStmt                        *sql.Stmt
-	lockAuditHeadStmt                     *sql.Stmt
+	keepAuditHashesBelowStmt              *sql.Stmt
 	lockInstallationStmt                  *sql.Stmt
 	purgeAIProviderByIDStmt               *sql.Stmt
 	raiseGenerationStmt                   *sql.Stmt
-	setAuditLeafStmt                      *sql.Stmt
 	touchAIProviderStmt                   *sql.Stmt
 	touchAIProviderKeyStmt                *sql.Stmt
 	touchAPIKeyStmt                       *sql.Stmt
@@ -722,14 +686,12 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 	return &Queries{
 		db:                                    tx,
 		tx:                                    tx,
-		clearAuditLeavesStmt:                  q.clearAuditLeavesStmt,
 		countAIProviderKeysStmt:               q.countAIProviderKeysStmt,
 		countAPIKeysOfOwnerStmt:               q.countAPIKeysOfOwnerStmt,
 		deleteAIProviderByIDStmt:              q.deleteAIProviderByIDStmt,
 		deleteAIProviderKeyStmt:               q.deleteAIProviderKeyStmt,
 		deleteAPIKeyStmt:                      q.deleteAPIKeyStmt,
 		deleteAuditLogsBelowStmt:              q.deleteAuditLogsBelowStmt,
-		deleteAuditTreeStmt:                   q.deleteAuditTreeStmt,
 		deleteChangesBeforeStmt:               q.deleteChangesBeforeStmt,
 		deleteRoleStmt:                        q.deleteRoleStmt,
 		deleteUserStmt:                        q.deleteUserStmt,
@@ -772,17 +734,15 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertAIProviderKeyStmt:               q.insertAIProviderKeyStmt,
 		insertAPIKeyStmt:                      q.insertAPIKeyStmt,
 		insertAuditLogStmt:                    q.insertAuditLogStmt,
-		insertAuditTreeStmt:                   q.insertAuditTreeStmt,
 		insertChangeStmt:                      q.insertChangeStmt,
 		insertDBCryptKeyStmt:                  q.insertDBCryptKeyStmt,
 		insertInstallationStmt:                q.insertInstallationStmt,
 		insertRoleStmt:                        q.insertRoleStmt,
 		insertUserStmt:                        q.insertUserStmt,
-		lockAuditHeadStmt:                     q.lockAuditHeadStmt,
+		keepAuditHashesBelowStmt:              q.keepAuditHashesBelowStmt,
 		lockInstallationStmt:                  q.lockInstallationStmt,
 		purgeAIProviderByIDStmt:               q.purgeAIProviderByIDStmt,
 		raiseGenerationStmt:                   q.raiseGenerationStmt,
-		setAuditLeafStmt:                      q.setAuditLeafStmt,
 		touchAIProviderStmt:                   q.touchAIProviderStmt,
 		touchAIProviderKeyStmt:                q.touchAIProviderKeyStmt,
 		touchAPIKeyStmt:                       q.touchAPIKeyStmt,

@@ -120,6 +120,7 @@ type AuditLog struct {
 	Diff        string
 	Occurrences int64
 	Leaf        []byte
+	Hashes      []byte
 }
 
 type AuditTree struct {

@@ -3,6 +3,8 @@
 -- The canonical form of an entry is the record; the columns are an index over it.
 ALTER TABLE audit_logs ADD COLUMN occurrences BIGINT NOT NULL DEFAULT 1;
 ALTER TABLE audit_logs ADD COLUMN leaf BYTEA NOT NULL DEFAULT '';
+-- What the entry completed in the Merkle tree over the leaves, its own hash first.
+ALTER TABLE audit_logs ADD COLUMN hashes BYTEA NOT NULL DEFAULT '';
 -- Text is searched by its beginning, and by its bytes.
 ALTER TABLE audit_logs
     ALTER COLUMN actor_name TYPE TEXT COLLATE "C",
@@ -18,15 +20,14 @@ CREATE INDEX audit_logs_target ON audit_logs (target, entry_index);
 CREATE INDEX audit_logs_resource_id ON audit_logs (resource_id, entry_index);
 CREATE INDEX audit_logs_request_id ON audit_logs (request_id, entry_index);
 
--- The Merkle tree over the leaves: what each entry completed in it, its own hash
--- first. Rows stay when retention removes the entry.
+-- The hashes of entries that retention removed: the tree is needed whole.
 CREATE TABLE audit_tree (
     entry_index BIGINT PRIMARY KEY,
     hashes      BYTEA NOT NULL
 );
 
 -- One row: the size of the tree, and the hashes of its largest complete
--- subtrees. It is the last row that a transaction locks.
+-- subtrees.
 CREATE TABLE audit_head (
     singleton BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (singleton),
     size      BIGINT NOT NULL,
@@ -52,5 +53,6 @@ DROP INDEX audit_logs_actor_id;
 DROP INDEX audit_logs_action;
 DROP INDEX audit_logs_resource;
 DROP INDEX audit_logs_at;
+ALTER TABLE audit_logs DROP COLUMN hashes;
 ALTER TABLE audit_logs DROP COLUMN leaf;
 ALTER TABLE audit_logs DROP COLUMN occurrences;
