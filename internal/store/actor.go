@@ -97,14 +97,19 @@ func BuiltInRoles() []Role {
 var CeilingAll = SetOf(string(rbac.ScopeAll))
 
 // Power returns what k lets its bearer do, given its owner and the custom roles
-// as they are now: what the owner's roles grant, and the scopes cover, and
-// whoever made the key could do then, and, with an allow-list, is of the
-// gateway.
+// as they are now: what the owner's roles grant within the key's bounds.
 func (k APIKey) Power(owner User, custom []Role) rbac.Grants {
 	if owner.ID != k.OwnerID {
 		return rbac.Grants{}
 	}
-	g := owner.Grants(custom).And(k.covers())
+	return owner.Grants(custom).And(k.Bounds())
+}
+
+// Bounds returns what k can be used for at most, whatever its owner's roles
+// grant now or later: what the scopes cover, and whoever made the key could do
+// then, and, with an allow-list, is of the gateway.
+func (k APIKey) Bounds() rbac.Grants {
+	g := k.covers()
 	if k.Ceiling != CeilingAll {
 		g = g.And(rbac.KeptGrants(k.Ceiling.Slice()))
 	}

@@ -52,12 +52,24 @@ func (g guard) reach(res rbac.Resource, act rbac.Action) (rbac.Reach, error) {
 
 // everywhere is for what has no owner: it takes the permission on all records.
 func (g guard) everywhere(res rbac.Resource, act rbac.Action) error {
-	r, err := g.reach(res, act)
-	if err == nil && r != rbac.All {
-		err = &store.DeniedError{Missing: rbac.Permission{Resource: res, Action: act}}
-	}
-	return err
+	return g.someEverywhere([]rbac.Permission{{Resource: res, Action: act}})
 }
+
+// someEverywhere takes one of these permissions on all records. If the actor
+// has none, the error names the first.
+func (g guard) someEverywhere(ps []rbac.Permission) error {
+	for _, p := range ps {
+		if g.who.Reach(p) == rbac.All {
+			return nil
+		}
+	}
+	return &store.DeniedError{Missing: ps[0]}
+}
+
+// turn waits until nobody else changes anything, so that what a decision is made
+// by is still so when the change is. An Update has its turn from the table
+// under it.
+func (g guard) turn(ctx context.Context) error { return g.tx.Changes.Lock(ctx) }
 
 // owns reports whether the actor reaches a record of that owner.
 func (g guard) owns(r rbac.Reach, ref store.Ref) bool {
@@ -135,6 +147,9 @@ func (t table[T]) Update(ctx context.Context, id string, edit func(*T) error) (T
 		if err := edit(rec); err != nil {
 			return err
 		}
+		if (*rec).Ref().ID != before.Ref().ID {
+			return &store.DeniedError{Reason: "it would be another record"}
+		}
 		if !t.guard.owns(reach, (*rec).Ref()) {
 			return &store.DeniedError{Reason: "it would belong to somebody else"}
 		}
@@ -146,6 +161,11 @@ func (t table[T]) Delete(ctx context.Context, id string) (T, error) {
 	reach, err := t.guard.reach(t.resource, rbac.Delete)
 	if err != nil {
 		return zero[T](), err
+	}
+	if t.may != nil {
+		if err := t.guard.turn(ctx); err != nil {
+			return zero[T](), err
+		}
 	}
 	rec, err := t.visible(ctx, reach, id)
 	if err != nil {
@@ -243,18 +263,20 @@ type changes struct {
 	guard guard
 }
 
-// Whoever may read providers, or change users or roles, may have their turn; what
-// they then may do is decided for each operation.
+// turns are the permissions that let somebody have their turn to change the
+// configuration. What they then may do is decided for each operation.
+var turns = []rbac.Permission{
+	{Resource: rbac.AIProvider, Action: rbac.Read},
+	{Resource: rbac.User, Action: rbac.Create},
+	{Resource: rbac.User, Action: rbac.Update},
+	{Resource: rbac.User, Action: rbac.Delete},
+	{Resource: rbac.CustomRole, Action: rbac.Create},
+	{Resource: rbac.CustomRole, Action: rbac.Update},
+	{Resource: rbac.CustomRole, Action: rbac.Delete},
+}
+
 func (c changes) Lock(ctx context.Context) error {
-	err := c.guard.everywhere(rbac.AIProvider, rbac.Read)
-	for _, r := range []rbac.Resource{rbac.User, rbac.CustomRole} {
-		for _, a := range []rbac.Action{rbac.Create, rbac.Update, rbac.Delete} {
-			if c.guard.everywhere(r, a) == nil {
-				err = nil
-			}
-		}
-	}
-	if err != nil {
+	if err := c.guard.someEverywhere(turns); err != nil {
 		return err
 	}
 	return c.next.Lock(ctx)

@@ -189,7 +189,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		"owner reading providers": {"Providers": readers, "Changes": {"Lock"}},
 		"owner limited":           {},
 		"member":                  {"APIKeys": {"Get", "List", "Insert", "Delete"}},
-		"bootstrap":               {"Users": {"Get", "List", "Insert"}, "APIKeys": {"Insert"}, "EncryptionKeys": {"Get", "List", "Insert"}},
+		"bootstrap":               {"Users": {"Get", "List", "Insert"}, "APIKeys": {"Insert"}, "EncryptionKeys": {"Get", "List", "Insert"}, "Changes": {"Lock"}},
 		"compiler": {
 			"Providers": readers, "ProviderKeys": readers, "Users": readers, "Roles": readers, "APIKeys": readers, "Secrets": {"Open"},
 			"Changes": {"Lock", "Generation", "Since"}, "Credentials": {"ByTokenHash"},

@@ -27,6 +27,9 @@ func (g guard) mayMint(ctx context.Context, before, after *store.APIKey) error {
 	}
 	power := g.who.Power
 	if after.OwnerID != g.who.ID {
+		if err := g.turn(ctx); err != nil {
+			return err
+		}
 		owner, err := g.tx.Users.Get(ctx, after.OwnerID)
 		if err != nil {
 			return err
@@ -44,13 +47,47 @@ func (g guard) mayMint(ctx context.Context, before, after *store.APIKey) error {
 	if end := g.who.ExpiresAt; !end.IsZero() && (after.ExpiresAt.IsZero() || after.ExpiresAt.After(end)) {
 		return &store.DeniedError{Reason: "a token cannot outlive the token making it"}
 	}
-	if before == nil {
-		after.Ceiling = store.SetOf(power.Strings()...)
-		if power == rbac.Owner.Grants() {
-			after.Ceiling = store.CeilingAll // what later versions add included
-		}
+	if before != nil {
+		return g.mayWiden(power, *before, *after)
+	}
+	after.Ceiling = store.SetOf(power.Strings()...)
+	if power == rbac.Owner.Grants() {
+		after.Ceiling = store.CeilingAll // what later versions add included
 	}
 	return nil
+}
+
+// mayWiden decides about an edit of an API key, which keeps its ceiling: only
+// who has this power may let it do more, or longer, than before.
+func (g guard) mayWiden(power rbac.Grants, before, after store.APIKey) error {
+	longer := !before.ExpiresAt.IsZero() && (after.ExpiresAt.IsZero() || after.ExpiresAt.After(before.ExpiresAt))
+	if !longer && after.Providers == before.Providers && after.Models == before.Models && before.Bounds().Contains(after.Bounds()) {
+		return nil
+	}
+	if after.Ceiling != store.CeilingAll && g.unjudged(after.Ceiling) {
+		return errUnjudged
+	}
+	if p := power.Lacks(after.Bounds().And(rbac.Owner.Grants())); p != (rbac.Permission{}) {
+		return &store.DeniedError{Missing: p, Reason: "the token could then " + p.String() + ", which you cannot do yourself"}
+	}
+	return nil
+}
+
+var errUnjudged = &store.DeniedError{Reason: "there is a permission in it that this version does not know, so only somebody who can do everything may do that"}
+
+// unjudged reports whether there is a permission in kept that this version does
+// not know, for an actor who cannot do everything: another version may let it
+// grant what they cannot do.
+func (g guard) unjudged(kept store.Set) bool {
+	if g.who.Power == rbac.Owner.Grants() {
+		return false
+	}
+	for s := range kept.All() {
+		if _, err := (rbac.Grants{}).ParseGrant(s); err != nil {
+			return true
+		}
+	}
+	return false
 }
 
 func validScopes(k store.APIKey) error {
@@ -95,6 +132,9 @@ func (g guard) holds(s rbac.Scope) bool {
 // mayAppoint decides about users: nobody gives a role that can do more than
 // they can themselves, and nobody changes a user who can.
 func (g guard) mayAppoint(ctx context.Context, before, after *store.User) error {
+	if err := g.turn(ctx); err != nil {
+		return err
+	}
 	if after != nil {
 		unknown := &store.InvalidError{Field: "roles", Reason: "has one that does not exist, or that no person can have"}
 		for name := range after.Roles.All() {
@@ -104,10 +144,12 @@ func (g guard) mayAppoint(ctx context.Context, before, after *store.User) error 
 			case r.BuiltIn():
 				return unknown
 			}
-			if _, err := g.tx.Roles.Get(ctx, name); errors.Is(err, store.ErrNotFound) {
-				return unknown
-			} else if err != nil {
+			r, err := g.tx.Roles.Get(ctx, name)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
 				return err
+			}
+			if r.Name != name { // not found, or found by its id: users have roles by name
+				return unknown
 			}
 		}
 	}
@@ -130,6 +172,11 @@ func (g guard) within(ctx context.Context, u store.User) error {
 	custom, err := g.customRoles(ctx, u)
 	if err != nil {
 		return err
+	}
+	for _, r := range custom {
+		if g.unjudged(r.Permissions) {
+			return errUnjudged
+		}
 	}
 	u.Disabled = false // who is disabled can be enabled
 	if p := g.who.Power.Lacks(u.Grants(custom)); p != (rbac.Permission{}) {
@@ -164,6 +211,9 @@ func (g guard) mayDefine(_ context.Context, before, after *store.Role) error {
 		if rbac.Role(after.Name).BuiltIn() {
 			return &store.ConflictError{Field: "name"}
 		}
+		if before != nil && after.Name != before.Name {
+			return &store.InvalidError{Field: "name", Reason: "cannot be changed: users have the role by it"}
+		}
 		var grants rbac.Grants
 		for s := range after.Permissions.All() {
 			if _, err := grants.ParseGrant(s); err != nil {
@@ -174,6 +224,9 @@ func (g guard) mayDefine(_ context.Context, before, after *store.Role) error {
 	for _, r := range []*store.Role{before, after} {
 		if r == nil {
 			continue
+		}
+		if g.unjudged(r.Permissions) {
+			return errUnjudged
 		}
 		if p := g.who.Power.Lacks(r.Grants()); p != (rbac.Permission{}) {
 			return &store.DeniedError{Missing: p, Reason: "the role grants " + p.String() + ", which you cannot do yourself"}

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 
 	"github.com/gatehousehq/gatehouse/internal/rbac"
 	"github.com/gatehousehq/gatehouse/internal/store"
@@ -58,12 +59,25 @@ func (t roles) Update(ctx context.Context, id string, edit func(*store.Role) err
 	})
 }
 
+// Delete removes a role that no user has: whoever still had it by its name would
+// have the next one of that name, too.
 func (t roles) Delete(ctx context.Context, id string) (store.Role, error) {
 	if !isID(id) {
 		return store.Role{}, store.ErrNotFound
 	}
 	if err := t.lock(ctx); err != nil {
 		return store.Role{}, err
+	}
+	r, err := t.q.GetRoleByID(ctx, id)
+	if err != nil {
+		return store.Role{}, t.mapErr(err)
+	}
+	n, err := t.q.CountUsersOfRole(ctx, sqlcgen.CountUsersOfRoleParams{Edge: "\n", Held: "\n" + r.Name + "\n"})
+	if err != nil {
+		return store.Role{}, t.mapErr(err)
+	}
+	if n > 0 {
+		return store.Role{}, errors.New("sqlstore: refusing to delete a role that users still have")
 	}
 	row, err := t.q.DeleteRole(ctx, id)
 	if err != nil {

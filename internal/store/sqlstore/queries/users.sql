@@ -17,3 +17,7 @@ UPDATE users SET name = @name, roles = @roles, disabled = @disabled, updated_at 
 
 -- name: DeleteUser :one
 DELETE FROM users WHERE id = $1 RETURNING *;
+
+-- name: CountUsersOfRole :one
+SELECT COUNT(*) FROM users
+WHERE replace(CAST(@edge AS TEXT) || roles || @edge, CAST(@held AS TEXT), '') <> @edge || roles || @edge;

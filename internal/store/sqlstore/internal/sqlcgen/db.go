@@ -30,6 +30,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countAPIKeysOfOwnerStmt, err = db.PrepareContext(ctx, countAPIKeysOfOwner); err != nil {
 		return nil, fmt.Errorf("error preparing query CountAPIKeysOfOwner: %w", err)
 	}
+	if q.countUsersOfRoleStmt, err = db.PrepareContext(ctx, countUsersOfRole); err != nil {
+		return nil, fmt.Errorf("error preparing query CountUsersOfRole: %w", err)
+	}
 	if q.deleteAIProviderByIDStmt, err = db.PrepareContext(ctx, deleteAIProviderByID); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteAIProviderByID: %w", err)
 	}
@@ -241,6 +244,11 @@ func (q *Queries) Close() error {
 	if q.countAPIKeysOfOwnerStmt != nil {
 		if cerr := q.countAPIKeysOfOwnerStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countAPIKeysOfOwnerStmt: %w", cerr)
+		}
+	}
+	if q.countUsersOfRoleStmt != nil {
+		if cerr := q.countUsersOfRoleStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countUsersOfRoleStmt: %w", cerr)
 		}
 	}
 	if q.deleteAIProviderByIDStmt != nil {
@@ -614,6 +622,7 @@ type Queries struct {
 	tx                                    *sql.Tx
 	countAIProviderKeysStmt               *sql.Stmt
 	countAPIKeysOfOwnerStmt               *sql.Stmt
+	countUsersOfRoleStmt                  *sql.Stmt
 	deleteAIProviderByIDStmt              *sql.Stmt
 	deleteAIProviderKeyStmt               *sql.Stmt
 	deleteAPIKeyStmt                      *sql.Stmt
@@ -688,6 +697,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		tx:                                    tx,
 		countAIProviderKeysStmt:               q.countAIProviderKeysStmt,
 		countAPIKeysOfOwnerStmt:               q.countAPIKeysOfOwnerStmt,
+		countUsersOfRoleStmt:                  q.countUsersOfRoleStmt,
 		deleteAIProviderByIDStmt:              q.deleteAIProviderByIDStmt,
 		deleteAIProviderKeyStmt:               q.deleteAIProviderKeyStmt,
 		deleteAPIKeyStmt:                      q.deleteAPIKeyStmt,

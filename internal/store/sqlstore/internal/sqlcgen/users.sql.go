@@ -10,6 +10,23 @@ import (
 	"time"
 )
 
+const countUsersOfRole = `-- name: CountUsersOfRole :one
+SELECT COUNT(*) FROM users
+WHERE replace(CAST($1 AS TEXT) || roles || $1, CAST($2 AS TEXT), '') <> $1 || roles || $1
+`
+
+type CountUsersOfRoleParams struct {
+	Edge string
+	Held string
+}
+
+func (q *Queries) CountUsersOfRole(ctx context.Context, arg CountUsersOfRoleParams) (int64, error) {
+	row := q.queryRow(ctx, q.countUsersOfRoleStmt, countUsersOfRole, arg.Edge, arg.Held)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const deleteUser = `-- name: DeleteUser :one
 DELETE FROM users WHERE id = $1 RETURNING id, name, roles, disabled, created_at, updated_at
 `
