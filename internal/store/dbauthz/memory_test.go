@@ -1,0 +1,210 @@
+package dbauthz_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/gatehousehq/gatehouse/internal/secret"
+	"github.com/gatehousehq/gatehouse/internal/store"
+)
+
+// A trace notes the operations that got past the layer under test, as
+// "Users.Get". A nil one notes nothing.
+type trace struct{ ops []string }
+
+func (r *trace) note(field, verb string) error {
+	if r != nil {
+		r.ops = append(r.ops, field+"."+verb)
+	}
+	return nil
+}
+
+// A memory is a backend without layers. It keeps to what the real one does:
+// users and roles are found by name, too, a role keeps its name, names are
+// taken once, and nothing goes that something else hangs on.
+type memory struct {
+	*trace
+	providers      records[store.Provider]
+	providerKeys   records[store.ProviderKey]
+	users          records[store.User]
+	roles          records[store.Role]
+	keys           records[store.APIKey]
+	encryptionKeys records[store.EncryptionKey]
+}
+
+func (m *memory) tx() store.Tx {
+	rest := rest{m.trace}
+	return store.Tx{
+		Providers: memTable[store.Provider]{"Providers", m, &m.providers}, ProviderKeys: memTable[store.ProviderKey]{"ProviderKeys", m, &m.providerKeys},
+		Users: memTable[store.User]{"Users", m, &m.users}, Roles: memTable[store.Role]{"Roles", m, &m.roles},
+		APIKeys: memTable[store.APIKey]{"APIKeys", m, &m.keys}, EncryptionKeys: memTable[store.EncryptionKey]{"EncryptionKeys", m, &m.encryptionKeys},
+		Audit: memAudit{m.trace}, Secrets: rest, Changes: rest, LastUse: rest, Credentials: rest,
+	}
+}
+
+// records are those of a kind, in the order in which they were made.
+type records[T store.Record] []T
+
+// find returns the place of the record with that id, or of that name, or -1.
+func (r records[T]) find(id string) int {
+	for i := range r {
+		switch ref := r[i].Ref(); {
+		case ref.ID == id:
+			return i
+		case ref.Target == id && named(r[i]):
+			return i
+		}
+	}
+	return -1
+}
+
+func named(rec any) bool {
+	switch rec.(type) {
+	case store.User, store.Role:
+		return true
+	}
+	return false
+}
+
+var (
+	errTaken = &store.ConflictError{Field: "name"}
+	errHeld  = errors.New("memory: something hangs on it")
+)
+
+// held reports whether something hangs on a record.
+func (m *memory) held(rec any) bool {
+	switch rec := rec.(type) {
+	case store.User:
+		return slices.ContainsFunc(m.keys, func(k store.APIKey) bool { return k.OwnerID == rec.ID })
+	case store.Role:
+		return slices.ContainsFunc(m.users, func(u store.User) bool {
+			for name := range u.Roles.All() {
+				if name == rec.Name {
+					return true
+				}
+			}
+			return false
+		})
+	}
+	return false
+}
+
+type memTable[T store.Record] struct {
+	name string
+	m    *memory
+	recs *records[T]
+}
+
+func (t memTable[T]) Get(_ context.Context, id string) (z T, err error) {
+	_ = t.m.note(t.name, "Get")
+	if i := t.recs.find(id); i >= 0 {
+		return (*t.recs)[i], nil
+	}
+	return z, store.ErrNotFound
+}
+
+func (t memTable[T]) List(_ context.Context, q store.Query) (out []T, err error) {
+	_ = t.m.note(t.name, "List")
+	for _, rec := range *t.recs {
+		if q.Scope.All || q.Scope.Owner != "" && rec.Ref().Owner == q.Scope.Owner {
+			out = append(out, rec)
+		}
+	}
+	return out, nil
+}
+
+func (t memTable[T]) Insert(_ context.Context, rec T) (T, error) {
+	if ref := rec.Ref(); named(rec) && t.recs.find(ref.Target) >= 0 || t.recs.find(ref.ID) >= 0 {
+		return rec, errTaken
+	}
+	_ = t.m.note(t.name, "Insert")
+	*t.recs = append(*t.recs, rec)
+	return rec, nil
+}
+
+func (t memTable[T]) Update(_ context.Context, id string, edit func(*T) error) (z T, err error) {
+	i := t.recs.find(id)
+	if i < 0 {
+		return z, store.ErrNotFound
+	}
+	rec := (*t.recs)[i]
+	if err := edit(&rec); err != nil {
+		return z, err
+	}
+	_ = t.m.note(t.name, "Update")
+	(*t.recs)[i] = rec
+	return rec, nil
+}
+
+func (t memTable[T]) Delete(_ context.Context, id string) (z T, err error) {
+	i := t.recs.find(id)
+	if i < 0 {
+		return z, store.ErrNotFound
+	}
+	rec := (*t.recs)[i]
+	if t.m.held(rec) {
+		return z, errHeld
+	}
+	_ = t.m.note(t.name, "Delete")
+	*t.recs = slices.Delete(*t.recs, i, i+1)
+	return rec, nil
+}
+
+type memAudit struct{ *trace }
+
+func (a memAudit) Append(context.Context, store.AuditEntry) error {
+	return a.note("Audit", "Append")
+}
+
+func (a memAudit) Observe(context.Context, []store.AuditEntry) error {
+	return a.note("Audit", "Observe")
+}
+
+func (a memAudit) List(context.Context, store.AuditQuery) ([]store.AuditEntry, error) {
+	return nil, a.note("Audit", "List")
+}
+
+func (a memAudit) Rows(context.Context, int64, int) ([]store.AuditRow, error) {
+	return nil, a.note("Audit", "Rows")
+}
+
+func (a memAudit) Head(context.Context) (store.AuditHead, error) {
+	return store.AuditHead{}, a.note("Audit", "Head")
+}
+
+func (a memAudit) Hashes(context.Context, []int64) (map[int64][]byte, error) {
+	return nil, a.note("Audit", "Hashes")
+}
+
+func (a memAudit) Prune(context.Context, time.Time, int) (int64, int64, error) {
+	return 0, 0, a.note("Audit", "Prune")
+}
+
+// rest is everything else of a transaction.
+type rest struct{ *trace }
+
+func (r rest) Open(context.Context, store.Sealed) (map[string]secret.Text, error) {
+	return nil, r.note("Secrets", "Open")
+}
+
+func (r rest) Fingerprint(context.Context, secret.Text) (string, error) {
+	return "", r.note("Secrets", "Fingerprint")
+}
+
+func (r rest) Lock(context.Context) error { return r.note("Changes", "Lock") }
+
+func (r rest) Generation(context.Context) (int64, error) {
+	return 0, r.note("Changes", "Generation")
+}
+
+func (r rest) Since(context.Context, int64) ([]store.Change, bool, error) {
+	return nil, true, r.note("Changes", "Since")
+}
+
+func (r rest) Touch(context.Context, []store.Use) error { return r.note("LastUse", "Touch") }
+
+func (r rest) ByTokenHash(context.Context, [32]byte) (store.APIKey, store.User, []store.Role, error) {
+	return store.APIKey{}, store.User{}, nil, r.note("Credentials", "ByTokenHash")
+}
