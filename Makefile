@@ -5,7 +5,7 @@ FUZZTIME ?= 1m
 PACKAGES  = $$(go list ./... | grep -v /test/clients$$)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test $(STAGES) generate bench dist reproducible fuzz long clean
+.PHONY: help run build test $(STAGES) generate bench scale proofs dist reproducible fuzz long clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,14 @@ bench: ## measure beside nginx and a bare reverse proxy (Linux)
 	scripts/setup nginx
 	go run ./test/bench
 
+scale: ## measure with 100,000 keys and 1,000,000 audit entries, on both databases
+	scripts/with-postgres go test -v -count=1 -parallel 1 -timeout 60m ./test/scale -args -providers=10000 -entries=1000000
+	scripts/with-postgres go test -run '^$$' -bench Append -benchtime 1000x ./internal/store/sqlstore
+
+proofs: ## take out every check of dbauthz, one by one; play a million histories of delegation
+	go test -v -count=1 -timeout 60m -run NoCheckIsNeedless ./internal/store/dbauthz -args -mutants=0
+	scripts/with-postgres go test -v -count=1 -timeout 60m -run NoHistory ./internal/store/dbauthz -args -histories=1000000 -stored-histories=2000
+
 dist: ## build the releases into dist/
 	scripts/dist
 
@@ -58,11 +66,11 @@ fuzz: ## run each fuzz target for FUZZTIME (1m)
 		done; \
 	done
 
-long: ## what takes too long for each change: full drift of the SQL code, all releases twice, fuzz
+long: ## what takes too long for each change: full drift of the SQL code, proofs, scale, all releases twice, fuzz
 	scripts/check sqlc-full
 	scripts/dist
 	scripts/dist reproducible
-	$(MAKE) --no-print-directory fuzz
+	$(MAKE) --no-print-directory proofs scale fuzz
 
 clean: ## remove what was built
 	rm -rf bin dist test/clients/node_modules

@@ -128,7 +128,7 @@ var guarded = map[string]guard{
 	sqlite:                databases,
 	goose:                 databases,
 	// Gatehouse runs no other program. Rigs do, to drive the real binary.
-	"os/exec": {packages: []string{"test/bench", "test/clients/realserver"}, tests: []string{"cmd/gatehouse", "test/clients"}},
+	"os/exec": {packages: []string{"test/bench", "test/clients/realserver"}, tests: []string{"cmd/gatehouse", "internal/store/dbauthz", "test/clients"}},
 	"plugin":  {},
 	"unsafe":  {},
 }

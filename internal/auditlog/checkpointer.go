@@ -3,11 +3,15 @@ package auditlog
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/gatehousehq/gatehouse/internal/store"
 )
 
 const (
@@ -32,11 +36,17 @@ type Checkpointer struct {
 	log    *slog.Logger
 	now    func() time.Time
 
-	last      Head // signed by this process, or found in a sink
+	mu   sync.Mutex
+	last Head // the largest that was signed by this process, or found in a sink
+
+	rewritten atomic.Bool
+
+	// These are for Run alone.
+	head      Head // that was published last
 	published time.Time
+	stuck     bool   // it was said that the log cannot be read
 	pending   []bool // by sink: has not got the last one
 	failing   []bool // by sink: its failure was said
-	rewritten atomic.Bool
 }
 
 // NewCheckpointer returns a Checkpointer that continues from the last checkpoint
@@ -66,15 +76,26 @@ func NewCheckpointer(ctx context.Context, tree Tree, signer *Signer, sinks []Sin
 		return c, nil
 	}
 	head, err := HeadAt(ctx, tree, last.Size)
-	if err != nil || head.Root() != last.Root {
-		c.rewritten.Store(true)
-		c.complain(ctx, last.Size)
+	if err != nil && !errors.Is(err, errNoHash) {
+		return nil, fmt.Errorf("compare the audit log with its last checkpoint: %w", err)
 	}
-	c.last = head
+	if err != nil || head.Root() != last.Root {
+		c.last.Size = last.Size
+		c.accuse(ctx, last.Size)
+		return c, nil
+	}
+	c.last, c.head = head, head
 	return c, nil
 }
 
+// accuse ends the signing.
+func (c *Checkpointer) accuse(ctx context.Context, size int64) {
+	c.rewritten.Store(true)
+	c.complain(ctx, size)
+}
+
 func (c *Checkpointer) complain(ctx context.Context, size int64) {
+	c.published = c.now()
 	c.log.ErrorContext(ctx, "the audit log was rewritten: it does not hold what its last checkpoint says, so no other is signed; run gatehouse audit verify with the checkpoints that were kept; after a restore from a backup, move the file of checkpoints away and start again", "entries", size)
 }
 
@@ -105,6 +126,7 @@ func (c *Checkpointer) Run(ctx context.Context) {
 func (c *Checkpointer) round(ctx context.Context, now bool) {
 	ctx, cancel := context.WithTimeout(ctx, roundTime)
 	defer cancel()
+	last := c.signed() // before the head is read: an honest one is no smaller
 	row, err := c.tree.Head(ctx)
 	if err != nil {
 		return // the database is away, which others say
@@ -112,82 +134,115 @@ func (c *Checkpointer) round(ctx context.Context, now bool) {
 	due := now || c.now().Sub(c.published) >= Interval
 	if c.Err() != nil {
 		if due {
-			c.published = c.now()
-			c.complain(ctx, c.last.Size)
+			c.complain(ctx, last.Size)
 		}
 		return
 	}
-	if row.Size != c.last.Size && (due || row.Size-c.last.Size >= Batch || row.Size < c.last.Size) {
-		if err := c.advance(ctx, row.Size, row.Edge); errors.Is(err, ErrRewritten) {
-			c.rewritten.Store(true)
-			c.complain(ctx, c.last.Size)
-			return
-		} else if err != nil {
-			c.log.WarnContext(ctx, "no checkpoint of the audit log could be made", "error", err)
-			return
+	grown := row.Size - c.head.Size
+	if full := grown >= Batch; row.Size > last.Size && !due && !full {
+		return
+	}
+	next, err := c.follow(ctx, c.tree, last, row)
+	if errors.Is(err, ErrRewritten) {
+		c.accuse(ctx, last.Size)
+		return
+	}
+	if err != nil {
+		if !c.stuck { // one line until it is well again
+			c.log.WarnContext(ctx, "no checkpoint of the audit log could be made; it is tried again every second", "error", err)
 		}
+		c.stuck = true
+		return
+	}
+	c.stuck = false
+	if !due && grown < Batch {
+		return
+	}
+	c.published = c.now()
+	if grown > 0 {
+		c.head = next
 		for i := range c.pending {
 			c.pending[i] = true
 		}
-		due = true
 	}
-	if due && c.last.Size > 0 {
-		c.published = c.now()
-		c.push(ctx)
+	if c.head.Size > 0 {
+		c.push(ctx, due)
 	}
 }
 
-// advance goes on to a head that continues the last one.
-func (c *Checkpointer) advance(ctx context.Context, size int64, edge []byte) error {
-	next, err := ParseHead(size, edge)
-	if err != nil || size < c.last.Size {
-		return ErrRewritten
+func (c *Checkpointer) signed() Head {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last
+}
+
+// follow returns the head that row is of, once it is known to continue last. It
+// may be signed then.
+func (c *Checkpointer) follow(ctx context.Context, tree Tree, last Head, row store.AuditHead) (Head, error) {
+	next, err := ParseHead(row.Size, row.Edge)
+	if err != nil || row.Size < last.Size {
+		return Head{}, ErrRewritten
 	}
-	if c.last.Size > 0 {
-		proof, err := tlog.ProveTree(size, c.last.Size, nodes(ctx, c.tree))
+	if last.Size > 0 {
+		proof, err := tlog.ProveTree(next.Size, last.Size, nodes(ctx, tree))
+		if errors.Is(err, errNoHash) {
+			return Head{}, ErrRewritten
+		}
 		if err != nil {
-			return err
+			return Head{}, err
 		}
-		if tlog.CheckTree(proof, size, next.Root(), c.last.Size, c.last.Root()) != nil {
-			return ErrRewritten
+		if tlog.CheckTree(proof, next.Size, next.Root(), last.Size, last.Root()) != nil {
+			return Head{}, ErrRewritten
 		}
 	}
-	c.last = next
-	return nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if next.Size > c.last.Size {
+		c.last = next
+	}
+	return next, nil
 }
 
-// push sends the last checkpoint to the sinks that have not got it.
-func (c *Checkpointer) push(ctx context.Context) {
-	p, err := c.sign(c.last)
+// push sends the checkpoint to the sinks that have not got it, to all at once:
+// none waits for another. One that failed is tried again when it is due.
+func (c *Checkpointer) push(ctx context.Context, due bool) {
+	p, err := c.sign(c.head)
 	if err != nil {
 		c.log.ErrorContext(ctx, "a checkpoint of the audit log could not be signed", "error", err)
 		return
 	}
+	var all sync.WaitGroup
 	for i, s := range c.sinks {
-		if !c.pending[i] {
+		if !c.pending[i] || c.failing[i] && !due {
 			continue
 		}
-		err := s.Publish(ctx, p)
-		if err != nil && !c.failing[i] { // one line when it begins and one when it ends
-			c.log.ErrorContext(ctx, "a checkpoint of the audit log could not be published; the next will be tried", "sink", s.String(), "error", err)
-		} else if err == nil && c.failing[i] {
-			c.log.InfoContext(ctx, "checkpoints of the audit log are published again", "sink", s.String())
-		}
-		c.pending[i], c.failing[i] = err != nil, err != nil
+		all.Go(func() {
+			err := s.Publish(ctx, p)
+			if err != nil && !c.failing[i] { // one line when it begins and one when it ends
+				c.log.ErrorContext(ctx, "a checkpoint of the audit log could not be published; it is tried again every minute", "sink", s.String(), "error", err)
+			} else if err == nil && c.failing[i] {
+				c.log.InfoContext(ctx, "checkpoints of the audit log are published again", "sink", s.String())
+			}
+			c.pending[i], c.failing[i] = err != nil, err != nil
+		})
 	}
+	all.Wait()
 }
 
 // Sign returns a signed checkpoint of the log as tree shows it, and its head. It
-// returns [ErrRewritten] once the log was found to be.
+// returns [ErrRewritten] for a log that does not continue what was signed
+// before. Nothing must have been read from tree, if it is of a transaction that
+// sees one moment.
 func (c *Checkpointer) Sign(ctx context.Context, tree Tree) (Published, Head, error) {
 	if err := c.Err(); err != nil {
 		return Published{}, Head{}, err
 	}
+	last := c.signed() // before the head is read: an honest one is no smaller
 	row, err := tree.Head(ctx)
 	if err != nil {
 		return Published{}, Head{}, err
 	}
-	head, err := ParseHead(row.Size, row.Edge)
+	head, err := c.follow(ctx, tree, last, row)
 	if err != nil {
 		return Published{}, Head{}, err
 	}

@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/gatehousehq/gatehouse/internal/rbac"
 )
 
 // An ExportHeader is the first line of an export in JSON lines. Each line after
@@ -56,14 +59,13 @@ func VerifyExport(r io.Reader, checkpoints []Checkpoint) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	for size := range v.checkpoints {
-		if size < before.Size {
-			v.find(0, "the checkpoint of %d entries cannot be compared: the export begins at entry %d", size, h.First)
-			delete(v.checkpoints, size)
-		}
-	}
 	v.head, v.report.Removed = before, before.Size
-	v.retained = retention{before.Size + 1, 0} // the root will tell
+	// Of the tree before its first entry an export has but the edge.
+	given := len(v.checkpoints)
+	v.checkpoints = slices.DeleteFunc(v.checkpoints, func(c Checkpoint) bool { return c.Size < before.Size })
+	if given > 0 && len(v.checkpoints) == 0 {
+		v.find(0, "no checkpoint can be compared: all are of fewer than %d entries, and the export begins at entry %d", before.Size, h.First)
+	}
 	v.meet()
 	for {
 		line, err := lines.ReadSlice('\n')
@@ -83,15 +85,32 @@ func VerifyExport(r io.Reader, checkpoints []Checkpoint) (Report, error) {
 	if v.head.Size != h.Size {
 		v.find(0, "the export ends at entry %d, and its header says %d: it was cut", v.head.Size, h.Size)
 	}
+	if n := len(v.checkpoints); n > 0 && v.checkpoints[n-1].Size > v.head.Size {
+		v.find(0, "the export ends at entry %d, and there is a checkpoint of %d entries: the end was cut off, or the export is older than the checkpoint; export again, or verify with the checkpoints up to then", v.head.Size, v.checkpoints[n-1].Size)
+	}
 	return v.finish(), nil
 }
 
+const leafStart = `{"v":1,"index":`
+
+// retentionMark is in the record of each entry about retention.
+var retentionMark = fmt.Appendf(nil, `"action":%q,"resource_type":%q`, rbac.Delete, rbac.AuditLog)
+
+// line takes the next line of an export.
 func (v *Verifier) line(leaf []byte) {
-	index := v.head.Size + 1
-	v.buf = strconv.AppendInt(append(v.buf[:0], `{"v":1,"index":`...), index, 10)
-	if !bytes.HasPrefix(leaf, append(v.buf, ',')) {
-		v.find(index, "is not where it should be in the export: lines are missing, were added, or changed places")
+	digits, _, _ := bytes.Cut(bytes.TrimPrefix(leaf, []byte(leafStart)), []byte(","))
+	index, err := strconv.ParseInt(string(digits), 10, 64)
+	if err != nil || !bytes.HasPrefix(leaf, []byte(leafStart)) {
+		index = v.head.Size + 1
+		v.find(index, "is not the record of an entry")
 	}
-	v.buf = v.head.grow(tlog.RecordHash(leaf), v.buf[:0])
-	v.meet()
+	if !v.reach(index) {
+		return
+	}
+	if bytes.Contains(leaf, retentionMark) {
+		if e, err := ParseLeaf(leaf); err == nil {
+			v.noteRetention(e)
+		}
+	}
+	v.add(tlog.RecordHash(leaf))
 }

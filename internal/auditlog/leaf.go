@@ -43,13 +43,13 @@ func Leaf(e store.AuditEntry) ([]byte, error) {
 			return nil, errors.New("audit: an entry has text that is not UTF-8")
 		}
 	}
-	return appendLeaf(nil, e), nil
+	return appendLeaf(make([]byte, 0, 512+len(e.Diff)), e), nil
 }
 
 func texts(e store.AuditEntry) []string {
 	return []string{
 		string(e.ActorKind), e.ActorID, e.ActorName, e.TokenID, e.TokenName, string(e.Action), string(e.Resource), e.ID, e.Target,
-		e.Origin.RequestID, e.Origin.Address, e.Origin.UserAgent,
+		e.Origin.RequestID, e.Origin.Address, e.Origin.UserAgent, e.Diff,
 	}
 }
 

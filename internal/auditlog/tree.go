@@ -90,6 +90,9 @@ type Tree interface {
 	Hashes(ctx context.Context, entries []int64) (map[int64][]byte, error)
 }
 
+// errNoHash is for a hash that an entry completed, and that is gone.
+var errNoHash = errors.New("audit: the tree was cut or altered: it has no hash")
+
 // nodes reads hashes of the tree by their tlog index: the hash n of a level was
 // completed by entry (n+1)<<level.
 func nodes(ctx context.Context, t Tree) tlog.HashReader {
@@ -100,6 +103,9 @@ func nodes(ctx context.Context, t Tree) tlog.HashReader {
 			entries[i] = (n + 1) << level
 		}
 		rows, err := t.Hashes(ctx, entries)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil, errNoHash
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -108,7 +114,7 @@ func nodes(ctx context.Context, t Tree) tlog.HashReader {
 			level, _ := tlog.SplitStoredHashIndex(x)
 			row := rows[entries[i]]
 			if len(row) < (level+1)*tlog.HashSize {
-				return nil, fmt.Errorf("audit: the tree has no hash of level %d at entry %d", level, entries[i])
+				return nil, fmt.Errorf("%w of level %d at entry %d", errNoHash, level, entries[i])
 			}
 			out[i] = tlog.Hash(row[level*tlog.HashSize:])
 		}

@@ -2,8 +2,10 @@ package auditlog
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -35,28 +37,35 @@ type Report struct {
 // A Verifier is given a whole log, row by row, and says whether it is the one
 // that the checkpoints are of.
 type Verifier struct {
-	checkpoints map[int64][]Checkpoint // by size, those not met yet
+	checkpoints []Checkpoint // by size, those not met yet
 	head        Head
-	broken      bool // rows are missing: there is no root any more
-	retained    retention
+	broken      bool  // rows are missing: there is no root any more
+	differs     bool  // from a checkpoint, and so from all later ones
+	retained    int64 // the first entry that says that what is gone was removed, 0 if none does
 	report      Report
 	buf         []byte
 }
-
-// A retention is what the log itself says about entries that were removed.
-type retention struct{ below, by int64 }
 
 // NewVerifier returns a Verifier of the log of that origin, by checkpoints that
 // were kept elsewhere. Without one it finds only what does not fit together
 // within the database.
 func NewVerifier(origin string, checkpoints []Checkpoint) (*Verifier, error) {
-	v := &Verifier{checkpoints: map[int64][]Checkpoint{}}
+	v := &Verifier{}
 	for _, c := range checkpoints {
 		if c.Origin != origin {
 			return nil, fmt.Errorf("the checkpoint is of %s, and the log is %s: it belongs to another installation", c.Origin, origin)
 		}
 		if c.Size > 0 {
-			v.checkpoints[c.Size] = append(v.checkpoints[c.Size], c)
+			v.checkpoints = append(v.checkpoints, c)
+		}
+	}
+	slices.SortFunc(v.checkpoints, func(a, b Checkpoint) int {
+		return cmp.Or(cmp.Compare(a.Size, b.Size), bytes.Compare(a.Root[:], b.Root[:]))
+	})
+	v.checkpoints = slices.Compact(v.checkpoints)
+	for i, c := range v.checkpoints {
+		if i > 0 && v.checkpoints[i-1].Size == c.Size {
+			v.find(0, "two checkpoints of %d entries contradict each other: the log was rewritten, or restored from a backup, between them", c.Size)
 		}
 	}
 	return v, nil
@@ -71,31 +80,48 @@ func (v *Verifier) find(index int64, problem string, args ...any) {
 
 // Row takes the next row, in the order of the index.
 func (v *Verifier) Row(r store.AuditRow) {
-	switch next := v.head.Size + 1; {
-	case r.Index < next:
-		v.find(r.Index, "stands twice, or out of order")
+	if !v.reach(r.Index) {
 		return
-	case r.Index > next:
-		v.find(next, "%d entries are missing, from this one on", r.Index-next)
-		v.broken = true
-		v.head = Head{Size: r.Index - 1}
 	}
 	hash := v.leafHash(r)
-	if v.broken {
-		v.head.Size++
-		return
-	}
-	v.buf = v.head.grow(hash, v.buf[:0])
-	if !bytes.Equal(v.buf, r.Hashes) {
+	if completed := v.add(hash); v.broken && !bytes.HasPrefix(r.Hashes, hash[:]) || !v.broken && !bytes.Equal(completed, r.Hashes) {
 		v.find(r.Index, "is not the one that its place in the tree was made of, or the tree was altered there")
 	}
+}
+
+// reach goes to where an entry stands, and reports whether it stands behind all
+// that came before.
+func (v *Verifier) reach(index int64) bool {
+	next := v.head.Size + 1
+	if index < next {
+		v.find(index, "stands twice, or out of order")
+		return false
+	}
+	if index > next {
+		v.find(next, "%d entries are missing, from this one on", index-next)
+		v.broken = true
+		v.head = Head{Size: index - 1}
+	}
+	return true
+}
+
+// add adds the entry of that hash, and returns the hashes which that completed,
+// nil if rows are missing. They are good until the next call.
+func (v *Verifier) add(hash tlog.Hash) []byte {
+	if v.broken {
+		v.head.Size++
+		return nil
+	}
+	v.buf = v.head.grow(hash, v.buf[:0])
 	v.meet()
+	return v.buf
 }
 
 // leafHash checks one row by itself, and returns the hash of what it has.
 func (v *Verifier) leafHash(r store.AuditRow) (hash tlog.Hash) {
-	if r.Leaf == nil {
-		if v.report.Removed == r.Index-1 && len(r.Hashes) >= tlog.HashSize {
+	// A row whose record was emptied is not one that was removed.
+	if r.Leaf == nil && r.Entry == (store.AuditEntry{}) {
+		if v.report.Removed == r.Index-1 {
 			v.report.Removed = r.Index // a beginning that is gone may be retention's work
 		} else {
 			v.find(r.Index, "was removed")
@@ -107,34 +133,35 @@ func (v *Verifier) leafHash(r store.AuditRow) (hash tlog.Hash) {
 	if !bytes.Equal(v.buf, r.Leaf) {
 		v.find(r.Index, "says something else in its columns than in its record")
 	}
-	if r.Entry.Resource == rbac.AuditLog && r.Entry.Action == rbac.Delete {
-		v.noteRetention(r)
-	}
+	v.noteRetention(r.Entry)
 	return tlog.RecordHash(r.Leaf)
 }
 
-func (v *Verifier) noteRetention(r store.AuditRow) {
+// noteRetention remembers e if it accounts for what is gone. The first to do so
+// is the one that a checkpoint covers if any does.
+func (v *Verifier) noteRetention(e store.AuditEntry) {
+	if e.Resource != rbac.AuditLog || e.Action != rbac.Delete || v.retained != 0 {
+		return
+	}
 	var diff struct {
 		Before struct{ New int64 }
 	}
-	if json.Unmarshal([]byte(r.Entry.Diff), &diff) == nil && diff.Before.New > v.retained.below {
-		v.retained = retention{diff.Before.New, r.Index}
+	if json.Unmarshal([]byte(e.Diff), &diff) == nil && diff.Before.New > v.report.Removed {
+		v.retained = e.Index
 	}
 }
 
 // meet compares the tree with the checkpoints of its size.
 func (v *Verifier) meet() {
-	met := v.checkpoints[v.head.Size]
-	if met == nil {
-		return
-	}
-	delete(v.checkpoints, v.head.Size)
-	root := v.head.Root()
-	for _, c := range met {
-		if c.Root != root {
-			v.find(0, "the first %d entries are not those of the checkpoint of that size: one of them was altered, added or removed", c.Size)
-		} else {
+	for len(v.checkpoints) > 0 && v.checkpoints[0].Size == v.head.Size {
+		c := v.checkpoints[0]
+		v.checkpoints = v.checkpoints[1:]
+		switch {
+		case c.Root == v.head.Root():
 			v.report.Covered = c.Size
+		case !v.differs:
+			v.differs = true
+			v.find(0, "of the entries %d to %d, one was altered, added or removed: the checkpoint of %d entries says so", min(v.report.Covered, c.Size-1)+1, c.Size, c.Size)
 		}
 	}
 }
@@ -145,24 +172,22 @@ func (v *Verifier) Finish(head store.AuditHead) Report {
 	if !v.broken && (head.Size != v.head.Size || !bytes.Equal(head.Edge, v.head.EdgeBytes())) {
 		v.find(0, "the head of the log is of %d entries, and there are %d: entries were cut off or added, or the head was altered", head.Size, v.head.Size)
 	}
+	if n := len(v.checkpoints); n > 0 && v.checkpoints[n-1].Size > v.head.Size {
+		v.find(0, "the log ends at entry %d, and there is a checkpoint of %d entries: the end was cut off", v.head.Size, v.checkpoints[n-1].Size)
+	}
 	return v.finish()
 }
 
 func (v *Verifier) finish() Report {
-	for size := range v.checkpoints {
-		switch {
-		case size > v.head.Size:
-			v.find(0, "the log ends at entry %d, and there is a checkpoint of %d entries: the end was cut off", v.head.Size, size)
-		case v.broken:
-			v.find(0, "the checkpoint of %d entries cannot be compared, since entries are missing", size)
-		}
+	if v.broken && len(v.checkpoints) > 0 {
+		v.find(0, "from the checkpoint of %d entries on none can be compared, since entries are missing", v.checkpoints[0].Size)
 	}
 	if r := v.report.Removed; r > 0 {
 		switch by := v.retained; {
-		case by.below <= r:
+		case by == 0:
 			v.find(r, "and all before it were removed, and no entry about retention says so")
-		case v.report.Covered > 0 && by.by > v.report.Covered:
-			v.find(by.by, "says that retention removed entries, and no checkpoint covers it yet: verify again with a newer checkpoint")
+		case v.report.Covered > 0 && by > v.report.Covered:
+			v.find(by, "says that retention removed entries, and no checkpoint covers it yet: verify again with a newer checkpoint")
 		}
 	}
 	v.report.Size = v.head.Size
