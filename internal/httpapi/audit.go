@@ -137,6 +137,10 @@ func (a *api) getProof(ctx context.Context, who store.Actor, in *proofInput) (*p
 		if len(rows) == 0 || rows[0].Index != in.Index {
 			return store.ErrNotFound
 		}
+		at := auditlog.Checkpoint{Origin: auditlog.Origin(a.Installation), Size: head.Size, Root: head.Root()}
+		if leaf := rows[0].Leaf; len(leaf) > 0 && auditlog.CheckEntry(at, in.Index, leaf, proof) != nil {
+			return auditlog.ErrRewritten // nobody is handed a proof that does not hold
+		}
 		out.Body = client.AuditProof{Index: in.Index, Hashes: make([]string, 0, len(proof)), Checkpoint: checkpoint(p, head)}
 		if leaf := string(rows[0].Leaf); leaf != "" {
 			out.Body.Record = &leaf

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"reflect"
 	"time"
 
 	"github.com/gatehousehq/gatehouse/internal/origin"
@@ -14,6 +15,17 @@ import (
 // ignore. A sealed document is of class document, and what is shown of it, member
 // by member, is in the fields of the same name and class public and kept. A test
 // fails for a field without a class.
+
+// Records returns a zero value of every kind of record that there is a table of.
+func Records() (all []any) {
+	tx := reflect.TypeFor[Tx]()
+	for i := range tx.NumField() {
+		if insert, ok := tx.Field(i).Type.MethodByName("Insert"); ok {
+			all = append(all, reflect.Zero(insert.Type.Out(0)).Interface())
+		}
+	}
+	return all
+}
 
 // A ProviderType names the API that clients speak to a provider.
 type ProviderType string

@@ -12,7 +12,8 @@ import (
 
 func auditPage(string) ([]byte, error) {
 	p := newPage("Audit log",
-		"Each change leaves an entry, written in the transaction that makes the change: no entry, no change. Reads and refused requests leave none. `GET /api/v1/audit` lists the entries, newest first.")
+		"Each change leaves an entry, written in the transaction that makes the change: no entry, no change. `GET /api/v1/audit` lists the entries, newest first.",
+		"What is no change is counted, and written once a minute with its count: refusals (`denied`), tokens that were not accepted (`login_failed`), and the opening of sealed secrets (`open`). Other reads leave no entry.")
 	p.heading(2, "An entry")
 	var rows [][]string
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[client.AuditEntry]()) {
@@ -29,7 +30,7 @@ func auditPage(string) ([]byte, error) {
 
 	p.heading(2, "What a diff shows")
 	p.text("A field that is **shown** stands in the diff with its old and its new value. Of a **secret** the diff says that it changed, `{\"secret\":true}`, and nothing else. Fields of a settings document stand in the diff one by one; a secret one does if it was given anew or cleared, and not if it was kept. The other fields stand in no diff: they are ids, times and counters that say nothing more than the entry does.")
-	for _, rec := range []any{store.Provider{}, store.ProviderKey{}, store.APIKey{}, store.User{}, store.EncryptionKey{}} {
+	for _, rec := range store.Records() {
 		ref := rec.(interface{ Ref() store.Ref }).Ref()
 		p.heading(3, code(string(ref.Resource)))
 		typ := reflect.TypeOf(rec)
