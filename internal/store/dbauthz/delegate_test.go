@@ -1,6 +1,7 @@
 package dbauthz_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 type people struct {
 	memory
 	root, uma, mem, strong, future store.User
+	away, orphan                   store.User
 	reader, later                  store.Role
 }
 
@@ -26,7 +28,9 @@ func newPeople() *people {
 		reader: store.Role{ID: "r-reader", Name: "reader", Permissions: store.SetOf("ai_provider:read")},
 		later:  store.Role{ID: "r-later", Name: "later", Permissions: store.SetOf("gateway:use", "budget:update")},
 	}
-	p.users = records[store.User]{p.root, p.uma, p.mem, p.strong, p.future}
+	p.away = store.User{ID: "u-away", Name: "away", Roles: store.SetOf("owner"), Disabled: true}
+	p.orphan = store.User{ID: "u-orphan", Name: "orphan", Roles: store.SetOf("gone")}
+	p.users = records[store.User]{p.root, p.uma, p.mem, p.strong, p.future, p.away, p.orphan}
 	p.roles = records[store.Role]{p.reader, p.later}
 	p.keys = records[store.APIKey]{
 		{ID: "k-mem", OwnerID: p.mem.ID, Scopes: store.SetOf("gateway:use"), Ceiling: store.CeilingAll, ExpiresAt: time.Date(2031, 1, 1, 0, 0, 0, 0, time.UTC)},
@@ -112,6 +116,9 @@ func TestDelegation(t *testing.T) {
 		{"a user becomes another", p.root, all, user(p.mem.ID, func(u *store.User) { u.ID = "other" }), "denied"},
 		{"a user-admin deletes an owner", p.uma, all, func(tx store.Tx) error { _, err := tx.Users.Delete(ctx, p.root.ID); return err }, "denied"},
 
+		{"a user-admin deletes an owner who is disabled", p.uma, all, func(tx store.Tx) error { _, err := tx.Users.Delete(ctx, p.away.ID); return err }, "denied"},
+		{"a user-admin deletes one whose role is gone", p.uma, all, func(tx store.Tx) error { _, err := tx.Users.Delete(ctx, p.orphan.ID); return err }, "done"},
+
 		{"a role is renamed", p.root, all, role("r-reader", func(r *store.Role) { r.Name = "other" }), "invalid"},
 		{"a role takes the name of a built-in one", p.root, all, func(tx store.Tx) error {
 			_, err := tx.Roles.Insert(ctx, store.Role{ID: "n", Name: "owner"})
@@ -157,6 +164,35 @@ func TestCeilingIsTheStoresToSay(t *testing.T) {
 		}
 	}
 }
+
+// A database that fails turns no decision into a yes.
+func TestNoDecisionIsMadeBlindly(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	away := errors.New("away")
+	for name, breakIt := range map[string]func(tx *store.Tx){
+		"roles": func(tx *store.Tx) { tx.Roles = failing[store.Role]{tx.Roles, away} },
+		"users": func(tx *store.Tx) { tx.Users = failing[store.User]{tx.Users, away} },
+	} {
+		p := newPeople()
+		tx := p.tx()
+		breakIt(&tx)
+		layered := dbauthz.Layer(dbgen.Actor(p.uma, "all"), tx)
+		_, appoint := layered.Users.Insert(ctx, store.User{ID: "n", Name: "n", Roles: store.SetOf("reader")})
+		_, mint := layered.APIKeys.Insert(ctx, store.APIKey{ID: "n", OwnerID: p.strong.ID, Scopes: store.SetOf("gateway:use")})
+		if appoint == nil || mint == nil {
+			t.Errorf("without %s: %v, %v", name, appoint, mint)
+		}
+	}
+}
+
+// failing is a table whose Get fails.
+type failing[T store.Record] struct {
+	store.Table[T]
+	err error
+}
+
+func (f failing[T]) Get(context.Context, string) (z T, err error) { return z, f.err }
 
 // What reaches one's own records only does not reach those of others, whatever
 // is done to them.
