@@ -71,7 +71,7 @@ func (c *Client) DeleteUser(ctx context.Context, ref string) error {
 	return c.remove(ctx, usersPath+"/"+url.PathEscape(ref), 0)
 }
 
-// ListRoles returns one page of the roles; the first has the built-in ones, too.
+// ListRoles returns one page of the roles, the built-in ones first.
 func (c *Client) ListRoles(ctx context.Context, o ListOptions) (Page[Role], error) {
 	return call[Page[Role]](ctx, c, http.MethodGet, rolesPath+o.query(), 0, nil)
 }

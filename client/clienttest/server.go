@@ -1,10 +1,11 @@
 // Package clienttest is a small, honest stand-in for a Gatehouse server, for
 // tests of what talks to one.
 //
-// A [Server] keeps providers, keys, tokens and an audit log in memory and
-// answers for them as the API does: it asks for a token and for its scopes,
-// pages its lists, refuses unknown fields, taken names and stale revisions, and
-// never gives a secret back. It has no gateway; what a provider answers to a
+// A [Server] keeps providers, keys, tokens, users, roles and an audit log in
+// memory and answers for them as the API does: it asks for a token and for its
+// scopes, pages its lists, refuses unknown fields, taken names and stale
+// revisions, and never gives a secret back. Of roles it knows the names, and not
+// what they grant: a token may do what its scopes say. It has no gateway; what a provider answers to a
 // request for its models is set with [Server.SetModels].
 package clienttest
 
@@ -36,6 +37,8 @@ type Server struct {
 	providers []*client.Provider
 	secrets   map[string]string // key id to key
 	tokens    []*client.Token
+	users     []*client.User
+	roles     []*client.Role    // those that are built in first
 	bearers   map[string]string // token to token id
 	audit     []client.AuditEntry
 	models    map[string]answer
@@ -65,6 +68,8 @@ func NewServer() *Server {
 		models: map[string]answer{}, stale: map[string]bool{},
 	}
 	s.Token = s.AddToken("owner", "all")
+	s.users = []*client.User{{ID: "00000000-0000-7000-8000-0000000000aa", Name: "owner", Roles: []string{"owner"}, CreatedAt: now(), UpdatedAt: now()}}
+	s.roles = builtIn()
 	s.http = httptest.NewServer(s.handler())
 	s.URL = s.http.URL
 	return s
@@ -142,6 +147,18 @@ func (s *Server) handler() http.Handler {
 	route("GET /api/v1/tokens/{id}", "api_key:read", s.getToken)
 	route("DELETE /api/v1/tokens/{id}", "api_key:delete", s.deleteToken)
 	route("GET /api/v1/audit", "audit_log:read", func(c *call) { list(c, s.newestFirst()) })
+	const users, roles = "/api/v1/users", "/api/v1/roles"
+	route("GET /api/v1/me", "", s.me)
+	route("GET "+users, "user:read", s.listUsers)
+	route("POST "+users, "user:create", s.createUser)
+	route("GET "+users+"/{user}", "user:read", s.getUser)
+	route("PATCH "+users+"/{user}", "user:update", s.updateUser)
+	route("DELETE "+users+"/{user}", "user:delete", s.deleteUser)
+	route("GET "+roles, "role:read", s.listRoles)
+	route("POST "+roles, "role:create", s.createRole)
+	route("GET "+roles+"/{role}", "role:read", s.getRole)
+	route("PATCH "+roles+"/{role}", "role:update", s.updateRole)
+	route("DELETE "+roles+"/{role}", "role:delete", s.deleteRole)
 	route("GET /api/v1/version", "", func(c *call) {
 		c.answer(http.StatusOK, client.Version{Version: "0.0.0-test", Commit: "abc1234", Go: "go1.26"})
 	})
@@ -169,6 +186,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, scope string, h f
 	switch {
 	case i < 0:
 		c.problem(http.StatusUnauthorized, "the token is missing or not known")
+	case s.disabled(s.tokens[i]):
+		c.problem(http.StatusUnauthorized, "the user that this token belongs to is disabled")
 	case scope != "" && !slices.ContainsFunc(s.tokens[i].Scopes, func(have string) bool { return covers(have, scope) }):
 		c.problem(http.StatusForbidden, "the token may not do this")
 	default:

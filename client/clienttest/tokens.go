@@ -17,7 +17,25 @@ func (s *Server) addToken(t *client.Token) string {
 	return bearer
 }
 
-func (s *Server) listTokens(c *call) { list(c, s.tokens) }
+func (s *Server) listTokens(c *call) {
+	ref := c.r.URL.Query().Get("owner")
+	if ref == "" {
+		list(c, s.tokens)
+		return
+	}
+	i := s.user(ref)
+	if i < 0 {
+		c.invalid("query.owner", "is no user")
+		return
+	}
+	var theirs []*client.Token
+	for _, t := range s.tokens {
+		if t.Owner == s.users[i].Name {
+			theirs = append(theirs, t)
+		}
+	}
+	list(c, theirs)
+}
 
 // token returns the place of the token that the path names, or answers 404 and
 // returns -1.
@@ -47,6 +65,9 @@ func (s *Server) createToken(c *call) {
 	case len(req.Scopes) == 0:
 		c.invalid("body.scopes", "must name at least one scope")
 		return
+	case req.Owner != "" && s.user(req.Owner) < 0:
+		c.invalid("body.owner", "is no user")
+		return
 	case expired(req.ExpiresAt):
 		c.invalid("body.expires_at", "must be in the future")
 		return
@@ -54,6 +75,9 @@ func (s *Server) createToken(c *call) {
 	t := &client.Token{
 		Name: req.Name, Owner: c.actor.Owner, Scopes: req.Scopes,
 		Providers: req.Providers, Models: req.Models, ExpiresAt: req.ExpiresAt,
+	}
+	if req.Owner != "" {
+		t.Owner = s.users[s.user(req.Owner)].Name
 	}
 	bearer := s.addToken(t)
 	s.record(c, "create", "api_key", t.ID, t.Name, map[string]any{"name": change{nil, t.Name}})

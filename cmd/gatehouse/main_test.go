@@ -31,7 +31,7 @@ const (
 // TestScripts runs testdata/*.txtar against the real program, on SQLite and on
 // PostgreSQL. A script has UPSTREAM, a mock provider, and PORT, a free port; it
 // starts a server with "exec gatehouse server &" and waits for it with
-// "serving".
+// "serving". [sqlite] holds on SQLite only.
 func TestScripts(t *testing.T) {
 	for _, database := range []string{"sqlite", "postgres"} {
 		t.Run(database, func(t *testing.T) {
@@ -64,6 +64,12 @@ func TestScripts(t *testing.T) {
 						e.Setenv("GATEHOUSE_DATABASE_URL", u)
 					}
 					return nil
+				},
+				Condition: func(name string) (bool, error) {
+					if name != "sqlite" {
+						return false, fmt.Errorf("there is no condition %q", name)
+					}
+					return database == name, nil
 				},
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){"serving": serving, "secretfree": secretFree, "stop": stop},
 			})

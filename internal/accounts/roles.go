@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 
 	"github.com/google/uuid"
 
@@ -21,9 +20,6 @@ var roleName = regexp.MustCompile(RoleNamePattern)
 // CreateRole adds a role. permissions are "RESOURCE:ACTION", with ":own" behind
 // it for one's own records only.
 func CreateRole(ctx context.Context, tx store.Tx, name, description string, permissions []string) (store.Role, error) {
-	if err := tx.Changes.Lock(ctx); err != nil {
-		return store.Role{}, err
-	}
 	grants, badPermissions := parsePermissions(permissions)
 	if err := errors.Join(checkRoleName(name), checkDescription(description), badPermissions); err != nil {
 		return store.Role{}, err
@@ -43,9 +39,6 @@ type RoleEdit struct {
 
 // UpdateRole changes a role, by id or name. It is in force for all who have it.
 func UpdateRole(ctx context.Context, tx store.Tx, ref string, e RoleEdit) (store.Role, error) {
-	if err := tx.Changes.Lock(ctx); err != nil {
-		return store.Role{}, err
-	}
 	var bad []error
 	if e.Description != nil {
 		bad = append(bad, checkDescription(*e.Description))
@@ -59,10 +52,11 @@ func UpdateRole(ctx context.Context, tx store.Tx, ref string, e RoleEdit) (store
 	if err := errors.Join(bad...); err != nil {
 		return store.Role{}, err
 	}
-	if err := builtIn(ref); err != nil {
+	cur, err := changeable(ctx, tx, ref)
+	if err != nil {
 		return store.Role{}, err
 	}
-	return tx.Roles.Update(ctx, ref, func(r *store.Role) error {
+	return tx.Roles.Update(ctx, cur.ID, func(r *store.Role) error {
 		if e.Description != nil {
 			r.Description = *e.Description
 		}
@@ -73,41 +67,24 @@ func UpdateRole(ctx context.Context, tx store.Tx, ref string, e RoleEdit) (store
 	})
 }
 
-// DeleteRole removes a role that nobody has.
+// DeleteRole removes a role, by id or name. One that users have is a
+// [store.ConflictError].
 func DeleteRole(ctx context.Context, tx store.Tx, ref string) error {
-	if err := tx.Changes.Lock(ctx); err != nil {
-		return err
-	}
-	if err := builtIn(ref); err != nil {
-		return err
-	}
-	r, err := tx.Roles.Get(ctx, ref)
+	r, err := changeable(ctx, tx, ref)
 	if err != nil {
 		return err
-	}
-	users, err := tx.Users.List(ctx, store.Query{})
-	if err != nil {
-		return err
-	}
-	n := 0
-	for _, u := range users {
-		if slices.Contains(u.Roles.Slice(), r.Name) {
-			n++
-		}
-	}
-	if n > 0 {
-		return &store.ConflictError{Field: "role", Reason: fmt.Sprintf("this role is given to users, %d in number: take it from them first", n)}
 	}
 	_, err = tx.Roles.Delete(ctx, r.ID)
 	return err
 }
 
-// builtIn refuses to change a role that is none of the records.
-func builtIn(ref string) error {
-	if rbac.Role(ref).ForPeople() {
-		return &store.ConflictError{Field: "role", Reason: "this role is built in, and cannot be changed or deleted; make one of another name"}
+// changeable returns the role, by id or name, if it is not one that is built in.
+func changeable(ctx context.Context, tx store.Tx, ref string) (store.Role, error) {
+	r, err := tx.Roles.Get(ctx, ref)
+	if errors.Is(err, store.ErrNotFound) && rbac.Role(ref).ForPeople() {
+		err = &store.ConflictError{Field: "role", Reason: "this role is built in, and cannot be changed or deleted; make one of another name"}
 	}
-	return nil
+	return r, err
 }
 
 func checkRoleName(s string) error {

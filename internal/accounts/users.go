@@ -29,10 +29,7 @@ const (
 // CreateUser adds a user who has these roles. Everything that is wrong comes
 // back at once, as joined [store.InvalidError]s.
 func CreateUser(ctx context.Context, tx store.Tx, name string, roles []string) (store.User, error) {
-	if err := tx.Changes.Lock(ctx); err != nil {
-		return store.User{}, err
-	}
-	if err := errors.Join(checkUserName(name), checkRoleNames(roles)); err != nil {
+	if err := errors.Join(checkUserName(name), checkRoles(roles)); err != nil {
 		return store.User{}, err
 	}
 	id, err := uuid.NewV7()
@@ -49,62 +46,68 @@ type UserEdit struct {
 	Disabled *bool
 }
 
-// UpdateUser changes a user, by id or name.
+// UpdateUser changes a user, by id or name. It refuses with a
+// [store.ConflictError] what would leave no enabled user with the role owner.
 func UpdateUser(ctx context.Context, tx store.Tx, ref string, e UserEdit) (store.User, error) {
-	if err := tx.Changes.Lock(ctx); err != nil {
-		return store.User{}, err
-	}
 	var bad []error
 	if e.Name != nil {
 		bad = append(bad, checkUserName(*e.Name))
 	}
 	if e.Roles != nil {
-		bad = append(bad, checkRoleNames(*e.Roles))
+		bad = append(bad, checkRoles(*e.Roles))
 	}
 	if err := errors.Join(bad...); err != nil {
 		return store.User{}, err
 	}
-	before, err := tx.Users.Get(ctx, ref)
+	cur, err := tx.Users.Get(ctx, ref)
 	if err != nil {
 		return store.User{}, err
 	}
-	after := before
-	if e.Name != nil {
-		after.Name = *e.Name
-	}
-	if e.Roles != nil {
-		after.Roles = store.SetOf(*e.Roles...)
-	}
-	if e.Disabled != nil {
-		after.Disabled = *e.Disabled
-	}
-	if isOwner(before) && !isOwner(after) {
-		if err := anotherOwner(ctx, tx, before.ID); err != nil {
-			return store.User{}, err
+	after, err := tx.Users.Update(ctx, cur.ID, func(u *store.User) error {
+		cur = *u // other writers wait from here on
+		if e.Name != nil {
+			u.Name = *e.Name
 		}
-	}
-	return tx.Users.Update(ctx, before.ID, func(u *store.User) error {
-		*u = after
+		if e.Roles != nil {
+			u.Roles = store.SetOf(*e.Roles...)
+		}
+		if e.Disabled != nil {
+			u.Disabled = *e.Disabled
+		}
 		return nil
 	})
+	if err != nil {
+		return store.User{}, err
+	}
+	if isOwner(cur) && !isOwner(after) {
+		err = ownerLeft(ctx, tx)
+	}
+	return after, err
 }
 
 // DeleteUser removes a user, by id or name, and revokes their tokens, each with
-// its own entry in the audit log.
+// its own entry in the audit log. It refuses as [UpdateUser] does.
 func DeleteUser(ctx context.Context, tx store.Tx, ref string) error {
-	if err := tx.Changes.Lock(ctx); err != nil {
-		return err
-	}
 	u, err := tx.Users.Get(ctx, ref)
 	if err != nil {
 		return err
 	}
-	if isOwner(u) {
-		if err := anotherOwner(ctx, tx, u.ID); err != nil {
-			return err
+	// The store refuses while they have tokens; other writers wait by then, so
+	// that no token is made behind the back of the list.
+	var conflict *store.ConflictError
+	if _, err = tx.Users.Delete(ctx, u.ID); errors.As(err, &conflict) {
+		if err = revokeAll(ctx, tx, u.ID); err == nil {
+			_, err = tx.Users.Delete(ctx, u.ID)
 		}
 	}
-	keys, err := tx.APIKeys.List(ctx, store.Query{OwnerID: u.ID})
+	if err == nil && isOwner(u) {
+		err = ownerLeft(ctx, tx)
+	}
+	return err
+}
+
+func revokeAll(ctx context.Context, tx store.Tx, ownerID string) error {
+	keys, err := tx.APIKeys.List(ctx, store.Query{OwnerID: ownerID})
 	if err != nil {
 		return err
 	}
@@ -113,8 +116,7 @@ func DeleteUser(ctx context.Context, tx store.Tx, ref string) error {
 			return err
 		}
 	}
-	_, err = tx.Users.Delete(ctx, u.ID)
-	return err
+	return nil
 }
 
 // isOwner reports whether u can do all that a person can.
@@ -122,16 +124,13 @@ func isOwner(u store.User) bool {
 	return !u.Disabled && slices.Contains(u.Roles.Slice(), string(rbac.Owner))
 }
 
-// anotherOwner refuses what would leave nobody who can do everything.
-func anotherOwner(ctx context.Context, tx store.Tx, except string) error {
+// ownerLeft refuses a change after which nobody can do everything. It comes
+// after the change, which is undone with its transaction: who may not make it
+// is told so first.
+func ownerLeft(ctx context.Context, tx store.Tx) error {
 	users, err := tx.Users.List(ctx, store.Query{})
-	if err != nil {
+	if err != nil || slices.ContainsFunc(users, isOwner) {
 		return err
-	}
-	for _, u := range users {
-		if u.ID != except && isOwner(u) {
-			return nil
-		}
 	}
 	return &store.ConflictError{Field: "roles", Reason: "this is the last user with the role owner who is not disabled: give the role to another first"}
 }
@@ -146,17 +145,18 @@ func checkUserName(s string) error {
 	return nil
 }
 
-// checkRoleNames leaves it to the store whether there are such roles.
-func checkRoleNames(roles []string) error {
+// checkRoles leaves it to the store whether there are such roles.
+func checkRoles(roles []string) error {
 	if len(roles) > MaxRoles {
 		return &store.InvalidError{Field: "roles", Reason: fmt.Sprintf("must be at most %d", MaxRoles)}
 	}
+	var bad []error
 	for i, r := range roles {
-		if r == "" || !plain(r, MaxRoleName) {
-			return &store.InvalidError{Field: fmt.Sprintf("roles[%d]", i), Reason: "is not the name of a role"}
+		if checkRoleName(r) != nil { // nor by its id: it would be kept as the name
+			bad = append(bad, &store.InvalidError{Field: fmt.Sprintf("roles[%d]", i), Reason: "is not the name of a role that a person can have"})
 		}
 	}
-	return nil
+	return errors.Join(bad...)
 }
 
 // plain reports whether s is text of one line, of at most n characters.

@@ -12,6 +12,13 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/datadir"
 )
 
+// An inUseError is for a data directory that another server has claimed.
+type inUseError struct{ dir, holder string }
+
+func (e *inUseError) Error() string {
+	return fmt.Sprintf("another gatehouse server (process %s) uses the data directory %s: stop it, or give this one another --data-dir and --http-address", e.holder, e.dir)
+}
+
 // claim makes the data directory if it is missing, and keeps other servers out
 // of it until release is called or the process ends.
 func claim(dir string) (release func() error, err error) {
@@ -31,9 +38,7 @@ func claim(dir string) (release func() error, err error) {
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		holder, _ := io.ReadAll(io.LimitReader(f, 32)) // only for the message
-		return nil, errors.Join(fmt.Errorf(
-			"another gatehouse server (process %s) uses the data directory %s: stop it, or give this one another --data-dir and --http-address",
-			strings.TrimSpace(string(holder)), dir), f.Close())
+		return nil, errors.Join(&inUseError{dir, strings.TrimSpace(string(holder))}, f.Close())
 	}
 	// Who holds it, for the message above. The file stays behind: removing it
 	// would let a third server lock a new one beside it.

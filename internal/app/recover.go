@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"syscall"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/gatehousehq/gatehouse/internal/accounts"
 	"github.com/gatehousehq/gatehouse/internal/authn"
 	"github.com/gatehousehq/gatehouse/internal/cli"
 	"github.com/gatehousehq/gatehouse/internal/config"
@@ -34,8 +36,9 @@ func UserRecoverCommand() *cobra.Command {
 they are gone, and writes a new token with the scope all to the file owner-token
 in the data directory.
 
-It works on the database itself, on the machine: stop the server that uses the
-data directory first. What it does is in the audit log.`,
+It works on the database itself; run it as the user that the server runs as. With
+SQLite stop the server first. Servers on PostgreSQL may go on, and take the token
+within a second. What it does is in the audit log.`,
 		Example: `  gatehouse user recover --data-dir /var/lib/gatehouse`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := cfg.Load(cmd.Flags(), os.LookupEnv); err != nil {
@@ -45,11 +48,18 @@ data directory first. What it does is in the audit log.`,
 			if len(args) > 0 {
 				name = args[0]
 			}
-			file, err := recoverUser(cmd.Context(), cfg, name, time.Now)
+			u, err := recoverUser(cmd.Context(), cfg, name, time.Now)
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "User %s is an owner, and has a new token in %s.\nStart the server; the gatehouse command on this machine uses that token.\n", name, file)
+			next := "Start the server"
+			if !cfg.DatabaseURL.IsZero() {
+				next = "Servers that run take it within a second"
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), `User %s is an owner, and has a new token in %s.
+%s; the gatehouse command on this machine uses that token.
+Other tokens work as before: look through gatehouse token list.
+`, u.Name, filepath.Join(cfg.DataDir, datadir.OwnerToken), next)
 			return err
 		},
 	}
@@ -57,58 +67,80 @@ data directory first. What it does is in the audit log.`,
 	return cmd
 }
 
-// recoverUser returns the file with the new token.
-func recoverUser(ctx context.Context, cfg config.Config, name string, now func() time.Time) (file string, err error) {
-	if _, err := os.Stat(cfg.DataDir); err != nil { // claiming would make it
-		return "", fmt.Errorf("open the data directory: %w", err)
+// recoverUser makes that user an owner and writes a new token of theirs to the
+// data directory.
+func recoverUser(ctx context.Context, cfg config.Config, name string, now func() time.Time) (u store.User, err error) {
+	if err := checkOwnDirectory(cfg.DataDir); err != nil {
+		return u, err
 	}
 	release, err := claim(cfg.DataDir)
-	if err != nil {
-		return "", err
+	inUse, isInUse := errors.AsType[*inUseError](err)
+	switch {
+	case isInUse && cfg.DatabaseURL.IsZero():
+		return u, fmt.Errorf("a gatehouse server (process %s) uses the data directory %s: stop it, and run this again", inUse.holder, inUse.dir)
+	case isInUse: // that server learns of the change as all others do
+	case err != nil:
+		return u, err
+	default:
+		defer func() { err = errors.Join(err, release()) }()
 	}
-	defer func() { err = errors.Join(err, release()) }()
 	sc := sqlstore.Config{URL: cfg.DatabaseURL, Now: now}
 	if cfg.DatabaseURL.IsZero() {
 		sc.Path = filepath.Join(cfg.DataDir, datadir.Database)
 	}
 	backend, err := sqlstore.Inspect(ctx, sc)
 	if err != nil {
-		return "", err
+		return u, err
 	}
 	defer func() { err = errors.Join(err, backend.Close()) }()
-	file = filepath.Join(cfg.DataDir, datadir.OwnerToken)
+	var token secret.Text
 	db := layered(backend, &keyring.Ring{}, now, nil) // nothing here is sealed
-	return file, db.Update(ctx, authn.Recovery, func(tx store.Tx) error {
-		u, err := ownerAgain(ctx, tx, name)
-		if err != nil {
+	err = db.Update(ctx, authn.Recovery, func(tx store.Tx) (err error) {
+		if u, err = ownerAgain(ctx, tx, name); err != nil {
 			return err
 		}
-		var token secret.Text
-		if _, token, err = authn.Mint(ctx, tx, u.ID, now(), authn.NewToken{Name: datadir.OwnerToken, Scopes: []string{string(rbac.ScopeAll)}}); err != nil {
-			return err
-		}
-		// Before the commit, as at the first start: if it fails, the file has a
-		// token that is none, and the command is run again.
-		return writeSecret(file, []byte(token.Reveal()+"\n"))
+		_, token, err = authn.Mint(ctx, tx, u.ID, now(), authn.NewToken{Name: datadir.OwnerToken, Scopes: []string{string(rbac.ScopeAll)}})
+		return err
 	})
+	if err != nil {
+		return u, err
+	}
+	// After the commit: a server that runs removes a file whose token it does not
+	// know.
+	if err := writeSecret(filepath.Join(cfg.DataDir, datadir.OwnerToken), []byte(token.Reveal()+"\n")); err != nil {
+		return u, fmt.Errorf("keep the new token, which is lost with this; run it again: %w", err)
+	}
+	return u, nil
 }
 
-// ownerAgain returns the user of that name, enabled and an owner.
+// checkOwnDirectory refuses a data directory that is not there, which claiming
+// would make, and one of another user: the server could not read what this
+// process writes there, the files of SQLite among it.
+func checkOwnDirectory(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("open the data directory: %w", err)
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) != os.Geteuid() {
+		return fmt.Errorf("the data directory %s belongs to another user (id %d), whom the server runs as: run this as that user, with sudo -u '#%d'", dir, st.Uid, st.Uid)
+	}
+	return nil
+}
+
+// ownerAgain returns the user of that name, enabled and an owner. Other roles of
+// theirs go: owner grants all that they do, and one that is gone from the
+// database must not keep anybody out.
 func ownerAgain(ctx context.Context, tx store.Tx, name string) (store.User, error) {
+	roles := []string{string(rbac.Owner)}
 	u, err := tx.Users.Get(ctx, name)
 	if errors.Is(err, store.ErrNotFound) {
-		id, err := uuid.NewV7()
-		if err != nil {
-			return store.User{}, err
-		}
-		return tx.Users.Insert(ctx, store.User{ID: id.String(), Name: name, Roles: store.SetOf(string(rbac.Owner))})
+		return accounts.CreateUser(ctx, tx, name, roles)
 	}
 	if err != nil {
 		return store.User{}, err
 	}
-	return tx.Users.Update(ctx, u.ID, func(u *store.User) error {
-		u.Disabled = false
-		u.Roles = store.SetOf(append(u.Roles.Slice(), string(rbac.Owner))...)
-		return nil
-	})
+	if !u.Disabled && slices.Contains(u.Roles.Slice(), roles[0]) {
+		return u, nil
+	}
+	return accounts.UpdateUser(ctx, tx, u.ID, accounts.UserEdit{Roles: &roles, Disabled: new(false)})
 }

@@ -105,10 +105,15 @@ func (a *app) completeToken(cmd *cobra.Command, args []string, _ string) ([]stri
 }
 
 // completeUser suggests the name of a user as the first argument.
-func (a *app) completeUser(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+func (a *app) completeUser(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
+	return a.completeUsers(cmd, args, prefix)
+}
+
+// completeUsers suggests the names of users.
+func (a *app) completeUsers(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	return suggest(a, cmd, (*client.Client).Users, func(u client.User) string { return u.Name }), cobra.ShellCompDirectiveNoFileComp
 }
 

@@ -130,6 +130,10 @@ func (a *app) explainRefusal(cmd *cobra.Command, e *client.Error) *failure {
 		switch {
 		case strings.Contains(cmd.Use, "PROVIDER"):
 			f.advice = append(f.advice, `"gatehouse provider list" shows the providers there are.`)
+		case strings.Contains(cmd.Use, "USER"):
+			f.advice = append(f.advice, `"gatehouse user list" shows the users there are.`)
+		case strings.Contains(cmd.Use, "ROLE"):
+			f.advice = append(f.advice, `"gatehouse role list" shows the roles there are.`)
 		case cmd.Use == "restore ID", cmd.Use == "purge ID":
 			f.advice = append(f.advice, `"gatehouse provider list --deleted" shows those that were removed, with their ids.`)
 		}
@@ -143,7 +147,7 @@ func (a *app) explainRefusal(cmd *cobra.Command, e *client.Error) *failure {
 }
 
 var (
-	bodyField = regexp.MustCompile(`^body\.([a-z_]+)((?:\[\d+\])?)(.*)$`)
+	bodyField = regexp.MustCompile(`^(?:body|query)\.([a-z_]+)((?:\[\d+\])?)(.*)$`)
 	argument  = map[string]string{
 		"name":         "NAME",
 		"type":         "--type",
@@ -158,6 +162,10 @@ var (
 		"scopes":       "--scope",
 		"providers":    "--provider",
 		"models":       "--model",
+		"owner":        "--owner",
+		"roles":        "--role",
+		"permissions":  "--permission",
+		"description":  "--description",
 	}
 )
 
@@ -168,17 +176,22 @@ func flagOf(location string) string {
 		return location
 	}
 	field, index, rest := m[1], m[2], m[3]
+	which := ""
+	var i int
+	if _, err := fmt.Sscanf(index, "[%d]", &i); err == nil {
+		which = fmt.Sprintf(" number %d", i+1)
+	}
 	if field == "api_keys" {
-		var i int
-		if _, err := fmt.Sscanf(index, "[%d]", &i); err != nil {
+		if which == "" {
 			return "the API keys"
 		}
-		return fmt.Sprintf("API key number %d", i+1)
+		return "API key" + which
 	}
 	name, ok := argument[field]
 	if !ok {
 		return location
 	}
+	name += which
 	if rest != "" {
 		name += " (" + strings.TrimPrefix(rest, ".") + ")"
 	}

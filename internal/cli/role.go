@@ -11,7 +11,7 @@ import (
 )
 
 func (a *app) roleCommand() *cobra.Command {
-	return group("role", "Manage roles", a.roleCreate(), a.roleList(), a.roleUpdate(), a.roleDelete())
+	return group("role", "Manage roles", a.roleCreate(), a.roleList(), a.roleShow(), a.roleUpdate(), a.roleDelete())
 }
 
 func (a *app) roleCreate() *cobra.Command {
@@ -65,6 +65,41 @@ func (a *app) roleList() *cobra.Command {
 						builtIn = "yes"
 					}
 					row(w, r.Name, builtIn, r.Description, strings.Join(r.Permissions, ", "))
+				}
+			})
+		},
+	}, "role:read")
+}
+
+func (a *app) roleShow() *cobra.Command {
+	return needs(&cobra.Command{
+		Use: "show ROLE", Short: "Show what a role grants", Args: cobra.ExactArgs(1),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return a.completeRoles(cmd, args, prefix)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.connect()
+			if err != nil {
+				return err
+			}
+			r, err := c.Role(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return a.print(cmd, r, func(w io.Writer) {
+				row(w, "Name", r.Name)
+				row(w, "Description", r.Description)
+				row(w, "Built in", yesNo(r.BuiltIn))
+				if !r.BuiltIn {
+					row(w, "ID", deref(r.ID))
+					row(w, "Made", a.when(r.CreatedAt))
+					row(w, "Changed", a.when(r.UpdatedAt))
+				}
+				for i, p := range r.Permissions {
+					row(w, map[bool]string{true: "Grants", false: " "}[i == 0], p)
 				}
 			})
 		},
@@ -130,7 +165,7 @@ func (a *app) roleDelete() *cobra.Command {
 			say(cmd, "Role %s is deleted.", r.Name)
 			return nil
 		},
-	}, "role:read", "role:delete", "user:read")
+	}, "role:read", "role:delete")
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
 }

@@ -55,7 +55,7 @@ gateway.`,
 	f.StringVar(&expires, "expires", "", "stop taking it after this `span`, such as 30d, or at this RFC 3339 time (default never)")
 	f.StringVar(&owner, "owner", "", "the `user` whose it is to be (default you)")
 	completeWith(cmd, "provider", a.completeProviders)
-	completeWith(cmd, "owner", a.completeUser)
+	completeWith(cmd, "owner", a.completeUsers)
 	return cmd
 }
 
@@ -86,18 +86,20 @@ func (a *app) tokenList() *cobra.Command {
 				}
 				all = append(all, t)
 			}
-			return a.print(cmd, all, func(w io.Writer) {
-				row(w, "TOKEN ID", "NAME", "OWNER", "SCOPES", "PROVIDERS", "MODELS", "LAST USED", "EXPIRES")
-				for _, t := range all {
-					row(w, t.ID, t.Name, t.Owner, strings.Join(t.Scopes, ","), orAny(t.Providers), orAny(t.Models),
-						a.when(t.LastUsedAt), orNever(a.when(t.ExpiresAt)))
-				}
-			})
+			return a.print(cmd, all, func(w io.Writer) { a.tokenRows(w, all) })
 		},
 	}, "api_key:read")
 	cmd.Flags().StringVar(&owner, "owner", "", "those of this `user`")
-	completeWith(cmd, "owner", a.completeUser)
+	completeWith(cmd, "owner", a.completeUsers)
 	return cmd
+}
+
+func (a *app) tokenRows(w io.Writer, tokens []client.Token) {
+	row(w, "TOKEN ID", "NAME", "OWNER", "SCOPES", "PROVIDERS", "MODELS", "LAST USED", "EXPIRES")
+	for _, t := range tokens {
+		row(w, t.ID, t.Name, t.Owner, strings.Join(t.Scopes, ","), orAny(t.Providers), orAny(t.Models),
+			a.when(t.LastUsedAt), orNever(a.when(t.ExpiresAt)))
+	}
 }
 
 func orAny(list []string) string {

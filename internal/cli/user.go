@@ -11,7 +11,7 @@ import (
 )
 
 func (a *app) userCommand() *cobra.Command {
-	return group("user", "Manage users", a.userCreate(), a.userList(), a.userUpdate(),
+	return group("user", "Manage users", a.userCreate(), a.userList(), a.userShow(), a.userUpdate(),
 		a.userSwitch("disable", "Refuse all tokens of a user", true), a.userSwitch("enable", "Take the tokens of a user again", false), a.userDelete())
 }
 
@@ -79,6 +79,43 @@ func (a *app) userList() *cobra.Command {
 			})
 		},
 	}, "user:read")
+}
+
+func (a *app) userShow() *cobra.Command {
+	return needs(&cobra.Command{
+		Use: "show USER", Short: "Show a user and their tokens", Args: cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeUser,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.connect()
+			if err != nil {
+				return err
+			}
+			u, err := c.User(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if a.output == "json" {
+				return a.printIfJSON(cmd, u)
+			}
+			var theirs []client.Token
+			for t, err := range c.TokensOf(cmd.Context(), u.ID) {
+				if err != nil {
+					return err
+				}
+				theirs = append(theirs, t)
+			}
+			return a.print(cmd, u, func(w io.Writer) {
+				row(w, "Name", u.Name)
+				row(w, "ID", u.ID)
+				row(w, "Roles", strings.Join(u.Roles, ", "))
+				row(w, "Disabled", yesNo(u.Disabled))
+				row(w, "Added", a.when(&u.CreatedAt))
+				row(w, "Changed", a.when(&u.UpdatedAt))
+				_, _ = fmt.Fprintln(w) // Flush returns the error
+				a.tokenRows(w, theirs)
+			})
+		},
+	}, "user:read", "api_key:read")
 }
 
 func (a *app) userUpdate() *cobra.Command {

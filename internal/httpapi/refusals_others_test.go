@@ -135,7 +135,8 @@ func tokenRefusals() []refused {
 
 func bodyRefusals() []refused {
 	var all []refused
-	for _, route := range [][2]string{{"POST", providers}, {"PATCH", "{p}"}, {"POST", "{p}/keys"}, {"PATCH", "{p}/keys/{k1}"}, {"POST", tokens}} {
+	for _, route := range [][2]string{{"POST", providers}, {"PATCH", "{p}"}, {"POST", "{p}/keys"}, {"PATCH", "{p}/keys/{k1}"}, {"POST", tokens},
+		{"POST", usersPath}, {"PATCH", usersPath + "/ada"}, {"POST", rolesPath}, {"PATCH", rolesPath + "/nothing"}} {
 		send := func(name string, status int, body string, headers ...header) {
 			all = append(all, refused{"body: " + name, status, route[0], route[1], body, headers})
 		}
@@ -161,7 +162,7 @@ func bodyRefusals() []refused {
 
 func queryRefusals() []refused {
 	var all []refused
-	for _, list := range []string{providers, "{p}/keys", tokens, auditPath} {
+	for _, list := range []string{providers, "{p}/keys", tokens, usersPath, rolesPath, auditPath} {
 		get := func(name, query string) {
 			all = append(all, refused{"list: " + name, 422, "GET", list + "?" + query, "", nil})
 		}
@@ -215,6 +216,16 @@ func pathRefusals() []refused {
 	for _, id := range [][2]string{{"an unknown token", "{unknown}"}, {"a token by no id", "{mark}"}, {"a token by a NUL", "%00"}, {"a token by a URN", "urn:uuid:{unknown}"}} {
 		add(id[0], 404, "GET", tokens+"/"+id[1], "")
 		add(id[0], 404, "DELETE", tokens+"/"+id[1], "")
+	}
+	for _, ref := range [][2]string{
+		{"an unknown name", "nobody"}, {"an unknown id", "{unknown}"}, {"a NUL", "%00"}, {"beyond UTF-8", "%ff"}, {"an id in braces", "%7B{unknown}%7D"}, {"no name", "{mark}"},
+	} {
+		add("a user by "+ref[0], 404, "GET", usersPath+"/"+ref[1], "")
+		add("a user by "+ref[0], 404, "PATCH", usersPath+"/"+ref[1], `{"disabled":true}`)
+		add("a user by "+ref[0], 404, "DELETE", usersPath+"/"+ref[1], "")
+		add("a role by "+ref[0], 404, "GET", rolesPath+"/"+ref[1], "")
+		add("a role by "+ref[0], 404, "PATCH", rolesPath+"/"+ref[1], `{"description":"x"}`)
+		add("a role by "+ref[0], 404, "DELETE", rolesPath+"/"+ref[1], "")
 	}
 	for _, p := range []string{"/api", "/api/", "/api/v1", "/api/v1/nothing", "/api/v2/version", providers + "/", providers + "//keys", "/api/v1/../v1/version", "/api/v1/{mark}"} {
 		add("no route", 404, "GET", p, "")

@@ -1,9 +1,11 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -27,7 +29,7 @@ type roleOutput struct {
 func (a *api) registerRoles() {
 	register(a, huma.Operation{
 		OperationID: "list-roles", Method: http.MethodGet, Path: rolesPath, Tags: []string{"Roles"},
-		Summary: "List roles", Description: "The built-in ones on the first page, then those that were made, oldest first.",
+		Summary: "List roles", Description: "The built-in ones first, then those that were made, oldest first.",
 	}, a.listRoles)
 	register(a, huma.Operation{
 		OperationID: "create-role", Method: http.MethodPost, Path: rolesPath, Tags: []string{"Roles"},
@@ -53,27 +55,29 @@ func (a *api) registerRoles() {
 type listRolesOutput struct{ Body client.Page[client.Role] }
 
 func (a *api) listRoles(ctx context.Context, who store.Actor, in *PageInput) (*listRolesOutput, error) {
-	after, err := in.after(isID)
+	// A cursor is the id of a role, or the name of one that is built in.
+	roles := store.BuiltInRoles()
+	index := func(name string) int {
+		return slices.IndexFunc(roles, func(r store.Role) bool { return r.Name == name })
+	}
+	after, err := in.after(func(s string) bool { return isID(s) || index(s) >= 0 })
 	if err != nil {
 		return nil, err
 	}
-	var roles []store.Role
-	err = a.DB.View(ctx, who, func(tx store.Tx) (err error) {
-		roles, err = tx.Roles.List(ctx, store.Query{After: after, Limit: in.Limit + 1})
+	if isID(after) {
+		roles = nil
+	} else if after != "" {
+		roles = roles[index(after)+1:]
+	}
+	err = a.DB.View(ctx, who, func(tx store.Tx) error {
+		made, err := tx.Roles.List(ctx, store.Query{After: after, Limit: in.Limit + 1})
+		roles = append(roles, made...)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	out := page(roles, in.Limit, roleOf, func(r store.Role) string { return r.ID })
-	if after == "" {
-		var all []client.Role
-		for _, r := range store.BuiltInRoles() {
-			all = append(all, roleOf(r))
-		}
-		out.Items = append(all, out.Items...)
-	}
-	return &listRolesOutput{out}, nil
+	return &listRolesOutput{page(roles, in.Limit, roleOf, func(r store.Role) string { return cmp.Or(r.ID, r.Name) })}, nil
 }
 
 type createRoleInput struct {

@@ -201,7 +201,7 @@ var roles = map[Role]Grants{
 		Permission{AIProviderKey, Read}, Permission{AIProviderKey, Open}, Permission{AIProviderKey, Rotate},
 		Permission{EncryptionKey, Create}, Permission{EncryptionKey, Read}, Permission{EncryptionKey, Update}, Permission{EncryptionKey, Rotate}),
 	SystemRecovery: everywhere(
-		Permission{User, Create}, Permission{User, Read}, Permission{User, Update}, Permission{APIKey, Create}, Permission{EncryptionKey, Read}),
+		Permission{User, Create}, Permission{User, Read}, Permission{User, Update}, Permission{APIKey, Create}),
 	SystemVerifier:  everywhere(Permission{AuditLog, Read}),
 	SystemArchivist: everywhere(Permission{AuditLog, Read}, Permission{AuditLog, Delete}),
 }

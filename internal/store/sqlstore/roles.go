@@ -2,7 +2,7 @@ package sqlstore
 
 import (
 	"context"
-	"errors"
+	"fmt"
 
 	"github.com/gatehousehq/gatehouse/internal/rbac"
 	"github.com/gatehousehq/gatehouse/internal/store"
@@ -60,7 +60,7 @@ func (t roles) Update(ctx context.Context, id string, edit func(*store.Role) err
 }
 
 // Delete removes a role that no user has: whoever still had it by its name would
-// have the next one of that name, too.
+// have the next one of that name, too. Else it is a [store.ConflictError].
 func (t roles) Delete(ctx context.Context, id string) (store.Role, error) {
 	if !isID(id) {
 		return store.Role{}, store.ErrNotFound
@@ -77,7 +77,7 @@ func (t roles) Delete(ctx context.Context, id string) (store.Role, error) {
 		return store.Role{}, t.mapErr(err)
 	}
 	if n > 0 {
-		return store.Role{}, errors.New("sqlstore: refusing to delete a role that users still have")
+		return store.Role{}, &store.ConflictError{Field: "role", Reason: fmt.Sprintf("this role is given to users, %d in number: take it from them first", n)}
 	}
 	row, err := t.q.DeleteRole(ctx, id)
 	if err != nil {

@@ -72,8 +72,8 @@ func Open(ctx context.Context, cfg Config) (*Backend, error) {
 	return b, nil
 }
 
-// Inspect opens a database as it is, to read it: it makes nothing, and refuses
-// one that is not of this program's version.
+// Inspect opens a database as it is, for what works without a server: it makes
+// nothing, and refuses one that is not of this program's version.
 func Inspect(ctx context.Context, cfg Config) (*Backend, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now

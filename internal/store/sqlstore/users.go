@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"errors"
 
 	"github.com/gatehousehq/gatehouse/internal/rbac"
 	"github.com/gatehousehq/gatehouse/internal/store"
@@ -58,7 +57,8 @@ func (t users) Update(ctx context.Context, id string, edit func(*store.User) err
 }
 
 // Delete removes a user. Their tokens must be gone already, each with its own
-// entry in the audit log.
+// entry in the audit log: else it is a [store.ConflictError], and other writers
+// wait.
 func (t users) Delete(ctx context.Context, id string) (store.User, error) {
 	if !isID(id) {
 		return store.User{}, store.ErrNotFound
@@ -71,7 +71,7 @@ func (t users) Delete(ctx context.Context, id string) (store.User, error) {
 		return store.User{}, t.mapErr(err)
 	}
 	if n > 0 {
-		return store.User{}, errors.New("sqlstore: refusing to delete a user who still has tokens")
+		return store.User{}, &store.ConflictError{Field: "user", Reason: "this user still has tokens: revoke them first"}
 	}
 	r, err := t.q.DeleteUser(ctx, id)
 	if err != nil {
