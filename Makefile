@@ -46,7 +46,7 @@ bench: ## measure beside nginx and a bare reverse proxy (Linux)
 	go run ./test/bench
 
 scale: ## measure with 100,000 keys and 1,000,000 audit entries, on both databases
-	scripts/with-postgres go test -v -count=1 -parallel 1 -timeout 60m ./test/scale -args -providers=10000 -entries=1000000
+	scripts/with-postgres go test -v -count=1 -parallel 1 -timeout 60m ./test/scale -args -providers=10000 -entries=1000000 -rounds=200
 	scripts/with-postgres go test -run '^$$' -bench Append -benchtime 1000x ./internal/store/sqlstore
 
 proofs: ## take out every check of dbauthz, one by one; play a million histories of delegation
