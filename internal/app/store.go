@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -54,6 +53,7 @@ func openDatabase(ctx context.Context, cfg config.Config, log *slog.Logger, now 
 	}
 	db := layered(backend, s.ring, now, events.Note)
 	db.OnDenied(events.Denied)
+	db.OnKeysChanged(func(ctx context.Context) error { return s.ring.Reload(ctx, db, authn.Keyholder) })
 	return &openStore{db, backend, s.ring}, nil
 }
 
@@ -90,20 +90,22 @@ func (s *setup) initialise(ctx context.Context, b *sqlstore.Backend) error {
 	case err != nil:
 		return err
 	}
+	s.ring = keyring.NewRing(b.Installation(), []keyring.KEK{kek})
 	if len(wrapped) == 0 {
-		err = s.firstStart(ctx, db, b.Installation(), kek)
-	} else if wrapped[0].KEKID == kek.ID() { // else the keys are another's, and Unwrap says so
-		err = s.addMissingKeys(ctx, db, b.Installation(), kek, wrapped)
+		if err := s.firstStart(ctx, db); err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return err
+	err = s.ring.Reload(ctx, db, authn.Keyholder)
+	if missing, ok := errors.AsType[*keyring.MissingKeyError](err); ok && missing.Purpose == store.ForSigning {
+		// A version that made no checkpoints was here. The other keys were there from
+		// the beginning: one that is gone is a loss.
+		if err := s.addKey(ctx, db, store.ForSigning); err != nil {
+			return err
+		}
+		err = s.ring.Reload(ctx, db, authn.Keyholder)
 	}
-	if wrapped, err = listKeys(ctx, db); err != nil {
-		return err
-	}
-	s.ring, err = kek.Unwrap(b.Installation(), wrapped)
-	var wrong *keyring.WrongKEKError
-	if errors.As(err, &wrong) {
+	if _, wrong := errors.AsType[*keyring.NoKEKError](err); wrong {
 		return fmt.Errorf("%w: copy encryption-key from the data directory of the server that made the database, or from your backup, to %s", err, file)
 	}
 	return err
@@ -118,14 +120,22 @@ func listKeys(ctx context.Context, db *store.DB) (keys []store.EncryptionKey, er
 }
 
 // firstStart makes the data keys, the owner and the owner's token.
-func (s *setup) firstStart(ctx context.Context, db *store.DB, installation string, kek *keyring.KEK) error {
+func (s *setup) firstStart(ctx context.Context, db *store.DB) error {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return err
 	}
+	var keys []store.EncryptionKey
+	for _, purpose := range store.KeyPurposes() {
+		k, err := s.newKey(ctx, purpose)
+		if err != nil {
+			return err
+		}
+		keys = append(keys, k)
+	}
 	err = db.Update(ctx, authn.Bootstrap, func(tx store.Tx) error {
-		for _, purpose := range store.KeyPurposes() {
-			if _, err := tx.EncryptionKeys.Insert(ctx, kek.Generate(installation, purpose)); err != nil {
+		for _, k := range keys {
+			if _, err := tx.EncryptionKeys.Insert(ctx, k); err != nil {
 				return err
 			}
 		}
@@ -149,38 +159,38 @@ func (s *setup) firstStart(ctx context.Context, db *store.DB, installation strin
 	return nil
 }
 
-// addMissingKeys makes a data key for each purpose that an older version did not
-// know.
-func (s *setup) addMissingKeys(ctx context.Context, db *store.DB, installation string, kek *keyring.KEK, have []store.EncryptionKey) error {
-	var missing []store.KeyPurpose
-	for _, purpose := range store.KeyPurposes() {
-		if !slices.ContainsFunc(have, func(k store.EncryptionKey) bool { return k.Purpose == purpose && k.ActiveDigest != "" }) {
-			missing = append(missing, purpose)
-		}
-	}
-	if !slices.Equal(missing, []store.KeyPurpose{store.ForSigning}) { // the others were there from the beginning: one that is gone is a loss
-		return nil
+// newKey returns a data key that is used at once: there is no other server yet.
+func (s *setup) newKey(ctx context.Context, purpose store.KeyPurpose) (store.EncryptionKey, error) {
+	k, err := s.ring.Generate(ctx, purpose)
+	k.PromotedAt = s.now()
+	return k, err
+}
+
+func (s *setup) addKey(ctx context.Context, db *store.DB, purpose store.KeyPurpose) error {
+	k, err := s.newKey(ctx, purpose)
+	if err != nil {
+		return err
 	}
 	return db.Update(ctx, authn.Bootstrap, func(tx store.Tx) error {
-		_, err := tx.EncryptionKeys.Insert(ctx, kek.Generate(installation, store.ForSigning))
+		_, err := tx.EncryptionKeys.Insert(ctx, k)
 		return err
 	})
 }
 
-func readKEK(file string) (*keyring.KEK, error) {
+func readKEK(file string) (*keyring.Local, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("read the encryption key: %w", err)
 	}
-	k, err := keyring.ParseKEK(b)
+	k, err := keyring.ParseLocal(b)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return k, nil
 }
 
-func makeKEK(file string) (*keyring.KEK, error) {
-	k, encoded, err := keyring.NewKEK()
+func makeKEK(file string) (*keyring.Local, error) {
+	k, encoded, err := keyring.NewLocal()
 	if err != nil {
 		return nil, err
 	}

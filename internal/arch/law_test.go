@@ -172,6 +172,7 @@ var reveals = map[string]string{
 	"internal/config/config.go":             "looks at the scheme of the database's URL",
 	"internal/gateway/attempt.go":           "looks for the key in an upstream's error",
 	"internal/httpapi/tokens.go":            "shows a new token, once",
+	"internal/keyring/kek.go":               "wraps a data key by another KEK",
 	"internal/routing/compile.go":           "parses opened settings",
 	"internal/secret/secret.go":             "makes a hint",
 	"internal/settings/field.go":            "writes a document to be sealed, and looks at the form of a key",

@@ -42,6 +42,8 @@ var (
 	Recovery = system("recovery", rbac.SystemRecovery)
 	// Archivist removes audit entries that are past their retention.
 	Archivist = system("audit archivist", rbac.SystemArchivist)
+	// Keyholder loads the data keys, and says which it has.
+	Keyholder = system("keyholder", rbac.SystemKeyholder)
 
 	authenticator = system("authenticator", rbac.SystemAuthenticator)
 )

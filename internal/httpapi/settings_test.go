@@ -40,7 +40,7 @@ func TestSettingsWithSecrets(t *testing.T) {
 		check("created", settings(a), public(`"model":"m"`))
 		check("created", last(), `create {"type":{"new":"anthropic"},"name":{"new":"p"},"enabled":{"new":true},"base_url":{"new":"`+bedrockURL+`"},`+
 			`"settings._type":{"new":"bedrock"},"settings._version":{"new":1},"settings.access_key":{"secret":true},"settings.access_key_secret":{"secret":true},`+
-			`"settings.model":{"new":"m"},"settings.region":{"new":"eu-central-1"},"strategy":{"new":"in_order"}}`)
+			`"settings.model":{"new":"m"},"settings.region":{"new":"eu-central-1"},"strategy":{"new":"in_order"},"secret_revision":{"new":1}}`)
 
 		patch := func(settings string) answer {
 			t.Helper()
@@ -52,14 +52,14 @@ func TestSettingsWithSecrets(t *testing.T) {
 			t.Errorf("an edit that changes nothing left the entry %s", last())
 		}
 		check("another model", settings(patch(public(`"model":"n"`))), public(`"model":"n"`))
-		check("another model", last(), `update {"settings.model":{"old":"m","new":"n"}}`)
+		check("another model", last(), `update {"settings.model":{"old":"m","new":"n"},"secret_revision":{"old":1,"new":2}}`)
 		check("the secrets again", settings(patch(doc(`"model":"n",`+pair))), public(`"model":"n"`))
-		check("the secrets again", last(), `update {"settings.access_key":{"secret":true},"settings.access_key_secret":{"secret":true}}`)
+		check("the secrets again", last(), `update {"settings.access_key":{"secret":true},"settings.access_key_secret":{"secret":true},"secret_revision":{"old":2,"new":3}}`)
 		check("cleared", settings(patch(doc(`"access_key":"","access_key_secret":null`))), `{"_type":"bedrock","_version":1,"region":"eu-central-1"}`)
-		check("cleared", last(), `update {"settings.access_key":{"secret":true},"settings.access_key_secret":{"secret":true},"settings.model":{"old":"n"}}`)
+		check("cleared", last(), `update {"settings.access_key":{"secret":true},"settings.access_key_secret":{"secret":true},"settings.model":{"old":"n"},"secret_revision":{"old":3,"new":4}}`)
 		patch(doc(pair))
 		check("none", settings(patch("null")), "null")
-		check("none", last(), `update {"settings._type":{"old":"bedrock"},"settings._version":{"old":1},"settings.access_key":{"secret":true},"settings.access_key_secret":{"secret":true},"settings.region":{"old":"eu-central-1"}}`)
+		check("none", last(), `update {"settings._type":{"old":"bedrock"},"settings._version":{"old":1},"settings.access_key":{"secret":true},"settings.access_key_secret":{"secret":true},"settings.region":{"old":"eu-central-1"},"secret_revision":{"old":5,"new":6}}`)
 	})
 }
 

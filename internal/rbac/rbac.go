@@ -32,6 +32,7 @@ const (
 	EncryptionKey Resource = "encryption_key"
 	Setting       Resource = "setting"
 	Metrics       Resource = "metrics"
+	Replica       Resource = "replica"
 )
 
 // An Action is what is done to a resource.
@@ -85,17 +86,18 @@ var vocabulary = map[Resource][]Action{
 	CustomRole:    crud,
 	APIKey:        append(slices.Clone(crud), Use),
 	Interception:  {Read},
-	EncryptionKey: append(slices.Clone(crud), Rotate),
+	EncryptionKey: {Create, Read, Rotate},
 	Setting:       {Read, Update},
 	Metrics:       {Read},
+	Replica:       {Read, Update},
 }
 
 // system are the permissions that no person can have: reading secrets in the
-// clear, sealing them again, noting that keys and tokens were used, and writing
-// or thinning out the audit log.
+// clear, sealing them again, noting that keys and tokens were used, speaking for a
+// replica, and writing or thinning out the audit log.
 var system = []Permission{
 	{AIProvider, Open}, {AIProvider, Rotate}, {AIProviderKey, Open}, {AIProviderKey, Use}, {APIKey, Use},
-	{AuditLog, Create}, {AuditLog, Delete},
+	{AuditLog, Create}, {AuditLog, Delete}, {EncryptionKey, Create}, {Replica, Update},
 }
 
 // permissions are all there are, in order of their names, and number gives the
@@ -161,6 +163,8 @@ const (
 	SystemRecovery Role = "system:recovery"
 	// SystemArchivist removes audit entries that are past their retention.
 	SystemArchivist Role = "system:archivist"
+	// SystemKeyholder loads the data keys, and says which it has.
+	SystemKeyholder Role = "system:keyholder"
 )
 
 // A Reach says on which records of a kind a permission holds.
@@ -197,9 +201,9 @@ var roles = map[Role]Grants{
 		Permission{AIProvider, Create}, Permission{AIProvider, Read}, Permission{AIProvider, Update},
 		Permission{AIProviderKey, Create}, Permission{AIProviderKey, Read}, Permission{AIProviderKey, Update}, Permission{AIProviderKey, Delete}),
 	SystemRotator: everywhere(
-		Permission{AIProvider, Read}, Permission{AIProvider, Open}, Permission{AIProvider, Rotate},
-		Permission{AIProviderKey, Read}, Permission{AIProviderKey, Open}, Permission{AIProviderKey, Rotate},
-		Permission{EncryptionKey, Create}, Permission{EncryptionKey, Read}, Permission{EncryptionKey, Update}, Permission{EncryptionKey, Rotate}),
+		Permission{AIProvider, Read}, Permission{AIProvider, Rotate}, Permission{AIProviderKey, Read}, Permission{AIProviderKey, Rotate},
+		Permission{EncryptionKey, Create}, Permission{EncryptionKey, Read}, Permission{EncryptionKey, Rotate}, Permission{Replica, Read}),
+	SystemKeyholder: everywhere(Permission{EncryptionKey, Read}, Permission{Replica, Update}),
 	SystemRecovery: everywhere(
 		Permission{User, Create}, Permission{User, Read}, Permission{User, Update}, Permission{APIKey, Create}),
 	SystemVerifier:  everywhere(Permission{AuditLog, Read}),

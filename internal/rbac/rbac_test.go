@@ -48,7 +48,7 @@ func TestPolicy(t *testing.T) {
 
 func TestOwnerHasAllThatAPersonMayHave(t *testing.T) {
 	t.Parallel()
-	system := []string{"ai_provider:open", "ai_provider_key:open", "ai_provider_key:use", "api_key:use", "ai_provider:rotate", "audit_log:create", "audit_log:delete"}
+	system := []string{"ai_provider:open", "ai_provider_key:open", "ai_provider_key:use", "api_key:use", "ai_provider:rotate", "audit_log:create", "audit_log:delete", "encryption_key:create", "replica:update"}
 	for _, p := range rbac.Permissions() {
 		want := rbac.All
 		if slices.Contains(system, p.String()) {
@@ -71,11 +71,11 @@ func TestOnlyOwnersTouchProviders(t *testing.T) {
 	}
 }
 
-func TestOnlyCompilerAndRotatorOpenSecrets(t *testing.T) {
+func TestOnlyTheCompilerOpensSecrets(t *testing.T) {
 	t.Parallel()
 	for _, role := range rbac.Roles() {
 		for _, p := range rbac.Permissions() {
-			if p.Action == rbac.Open && role != rbac.SystemCompiler && role != rbac.SystemRotator && role.Reach(p) != rbac.None {
+			if p.Action == rbac.Open && role != rbac.SystemCompiler && role.Reach(p) != rbac.None {
 				t.Errorf("%s has %s", role, p)
 			}
 		}

@@ -27,6 +27,24 @@ func Records() (all []any) {
 	return all
 }
 
+// SealedKinds returns a zero value of every kind of record that has secrets.
+func SealedKinds() (all []Sealed) {
+	for _, rec := range Records() {
+		if s, ok := reflect.New(reflect.TypeOf(rec)).Interface().(Sealed); ok {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// EditAction returns what an edit of rec is to rbac and in the audit log.
+func EditAction[T Record](rec T) rbac.Action {
+	if r, ok := any(rec).(interface{ EditAction() rbac.Action }); ok {
+		return r.EditAction()
+	}
+	return rbac.Update
+}
+
 // A ProviderType names the API that clients speak to a provider.
 type ProviderType string
 
@@ -61,7 +79,7 @@ type Provider struct {
 	// Revision is raised by each change of the provider or of its keys.
 	Revision int64 `audit:"revision,ignore"`
 	// SecretRevision is raised when Settings is written.
-	SecretRevision int64     `audit:"secret_revision,ignore"`
+	SecretRevision int64     `audit:"secret_revision,track"`
 	CreatedAt      time.Time `audit:"created_at,ignore"`
 	UpdatedAt      time.Time `audit:"updated_at,ignore"`
 }
@@ -93,6 +111,12 @@ func (p *Provider) Binding(context.Context, Tx) ([]string, error) {
 	return []string{p.ID, origin.Of(p.BaseURL)}, nil
 }
 
+// Copy implements [Sealed].
+func (p *Provider) Copy() Sealed {
+	c := *p
+	return &c
+}
+
 // A ProviderKey is a row of ai_provider_keys: one upstream credential.
 type ProviderKey struct {
 	ID         string `audit:"id,ignore"`
@@ -105,12 +129,12 @@ type ProviderKey struct {
 	Position    int64     `audit:"position,track"`
 	Label       string    `audit:"label,track"`
 	Hint        string    `audit:"hint,track"`
-	Fingerprint string    `audit:"fingerprint,ignore"`
+	Fingerprint string    `audit:"fingerprint,track"`
 	Disabled    bool      `audit:"disabled,track"`
 	ExpiresAt   time.Time `audit:"expires_at,track"` // zero is never
 	LastUsedAt  time.Time `audit:"last_used_at,ignore"`
 	// SecretRevision is raised when APIKey is written.
-	SecretRevision int64     `audit:"secret_revision,ignore"`
+	SecretRevision int64     `audit:"secret_revision,track"`
 	CreatedAt      time.Time `audit:"created_at,ignore"`
 	UpdatedAt      time.Time `audit:"updated_at,ignore"`
 }
@@ -139,6 +163,12 @@ func (k *ProviderKey) Binding(ctx context.Context, tx Tx) ([]string, error) {
 		return nil, err
 	}
 	return []string{k.ProviderID, origin.Of(p.BaseURL)}, nil
+}
+
+// Copy implements [Sealed].
+func (k *ProviderKey) Copy() Sealed {
+	c := *k
+	return &c
 }
 
 // A User is a person.
@@ -210,12 +240,46 @@ type EncryptionKey struct {
 	Purpose       KeyPurpose `audit:"purpose,track"`
 	// WrappedKey is ciphertext under the KEK that KEKID names, so it may be
 	// read by whoever reads the database.
-	WrappedKey string    `audit:"wrapped_key,ignore"`
-	KEKID      string    `audit:"kek_id,track"`
-	CheckValue string    `audit:"check_value,ignore"`
-	CreatedAt  time.Time `audit:"created_at,ignore"`
-	RevokedAt  time.Time `audit:"revoked_at,track"`
+	WrappedKey string `audit:"wrapped_key,ignore"`
+	KEKID      string `audit:"kek_id,track"`
+	// FormerKEKs are the ids of the KEKs that wrapped it before.
+	FormerKEKs Set    `audit:"former_kek_ids,ignore"`
+	CheckValue string `audit:"check_value,ignore"`
+	// PromotedAt is when the key began to be used; of those for sealing, the one
+	// that was promoted last is the primary. Zero: every replica is to have it
+	// first.
+	PromotedAt time.Time `audit:"promoted_at,track"`
+	// Rotation is what was asked for while the key was the primary.
+	Rotation  Rotation  `audit:"rotation,track"`
+	CreatedAt time.Time `audit:"created_at,ignore"`
+	RevokedAt time.Time `audit:"revoked_at,track"`
 }
+
+// A Rotation is how the encryption keys are to be changed.
+type Rotation string
+
+// The ways to rotate.
+const (
+	NoRotation Rotation = ""
+	// Rewrap wraps the data keys by the first of the KEKs. No cell is touched.
+	Rewrap Rotation = "rewrap"
+	// FullRotation does that, and seals every cell again under a new data key.
+	FullRotation Rotation = "full"
+)
+
+// Active reports whether the key is in use, or about to be.
+func (k EncryptionKey) Active() bool { return k.ActiveDigest != "" }
+
+// Digest returns the name of the key, whether it is active or retired.
+func (k EncryptionKey) Digest() string {
+	if k.Active() {
+		return k.ActiveDigest
+	}
+	return k.RevokedDigest
+}
+
+// EditAction says that what is changed of a data key is its rotation.
+func (EncryptionKey) EditAction() rbac.Action { return rbac.Rotate }
 
 // A KeyPurpose is what a data key is for.
 type KeyPurpose string
@@ -232,9 +296,5 @@ func KeyPurposes() []KeyPurpose { return []KeyPurpose{ForSealing, ForFingerprint
 
 // Ref implements [Record].
 func (k EncryptionKey) Ref() Ref {
-	id := k.ActiveDigest
-	if id == "" {
-		id = k.RevokedDigest
-	}
-	return Ref{Resource: rbac.EncryptionKey, ID: id, Target: id}
+	return Ref{Resource: rbac.EncryptionKey, ID: k.Digest(), Target: k.Digest()}
 }

@@ -39,6 +39,9 @@ var (
 	// ErrUnreadable is for a sealed secret that does not open: it was altered,
 	// moved, planted, or sealed under a key that is gone.
 	ErrUnreadable = errors.New("does not open")
+	// ErrKeysChanged is for a process whose data keys are not the newest: nothing
+	// was sealed or opened. [DB] loads them and runs the transaction again.
+	ErrKeysChanged = errors.New("the data keys changed in the meantime")
 )
 
 // A DeniedError is an [ErrDenied] that says what was missing.
@@ -160,6 +163,8 @@ type Tx struct {
 	Changes        Changes
 	LastUse        LastUse
 	Credentials    Credentials
+	Cells          Cells
+	Replicas       Replicas
 }
 
 // Secrets opens what is sealed in a record.
@@ -167,6 +172,9 @@ type Secrets interface {
 	// Open returns the secrets of rec in the clear, by column. It returns
 	// [ErrUnreadable] if one does not open.
 	Open(ctx context.Context, rec Sealed) (map[string]secret.Text, error)
+	// Check returns [ErrUnreadable] if a secret of rec does not open, or is not
+	// the one that its fingerprint was made of. It tells nothing of the secret.
+	Check(ctx context.Context, rec Sealed) error
 	// Fingerprint returns the fingerprint of a provider key that is stored with
 	// this value.
 	Fingerprint(ctx context.Context, value secret.Text) (string, error)
@@ -180,6 +188,8 @@ type Sealed interface {
 	// Binding returns what the secrets are bound to besides their own place:
 	// where they may be sent. A sealed secret does not open once it changes.
 	Binding(ctx context.Context, tx Tx) ([]string, error)
+	// Copy returns a record that is equal to this one and shares nothing with it.
+	Copy() Sealed
 }
 
 // A Sealing is one secret of a record, and the columns that are kept with it.
@@ -208,6 +218,10 @@ type Changes interface {
 	Lock(ctx context.Context) error
 	// Generation returns the current generation of the store.
 	Generation(ctx context.Context) (int64, error)
+	// KeyEpoch returns how often the data keys have changed. In a transaction
+	// that writes it waits for its turn as Lock does: what is sealed after it by
+	// keys of that epoch is sealed by the newest.
+	KeyEpoch(ctx context.Context) (int64, error)
 	// Since returns the records that changed after a generation, oldest first,
 	// and false if not all of those changes are kept any more.
 	Since(ctx context.Context, generation int64) ([]Change, bool, error)
@@ -241,6 +255,76 @@ type Credentials interface {
 	ByTokenHash(ctx context.Context, hash [32]byte) (APIKey, User, []Role, error)
 }
 
+// Cells are all sealed secrets there are, those of soft-deleted records among
+// them: what rotation and verification walk. Which there are is said by the
+// records, in [Sealed].
+type Cells interface {
+	// Count returns how many cells each data key has in each column; nothing for
+	// none.
+	Count(ctx context.Context) ([]CellCount, error)
+	// List returns the records that have cells, in an order that stays.
+	List(ctx context.Context, q CellQuery) ([]Sealed, error)
+	// Reseal seals secrets again under the primary data key, and leaves alone a
+	// record whose secret was written or sealed again since it was read. Those
+	// that do not open stay as they are.
+	Reseal(ctx context.Context, recs []Resealing) (Resealed, error)
+}
+
+// A CellCount is how many cells of a column are sealed under a data key.
+type CellCount struct {
+	Table, Column string
+	KeyID         string // digest of the data key
+	Cells         int64
+}
+
+// A CellQuery selects records for [Cells.List].
+type CellQuery struct {
+	// NotUnder leaves out those that are sealed under this data key, "" none.
+	NotUnder string
+	// After continues behind this record; the zero Ref begins.
+	After Ref
+	// Limit is the most records to return; 0 is no limit.
+	Limit int
+}
+
+// A Resealing is a record to seal again. New is made of Old by dbcrypt, whatever
+// it was; nil: there was nothing to do, or Old does not open.
+type Resealing struct{ Old, New Sealed }
+
+// Resealed is what [Cells.Reseal] did.
+type Resealed struct {
+	Written    []Ref // sealed again
+	Unreadable []Ref // left alone: they do not open
+}
+
+// Replicas are the servers that share the database. What they say of themselves
+// neither raises the generation nor leaves audit entries.
+type Replicas interface {
+	// Beat writes down that a replica lives, and what it says of itself. SeenAt
+	// is set by the backend.
+	Beat(ctx context.Context, r Replica) error
+	// List returns the replicas that were seen and did not say good-bye, oldest
+	// first.
+	List(ctx context.Context) ([]Replica, error)
+	// Forget removes the replica with that id, if it is not "", and those that
+	// were last seen before a time.
+	Forget(ctx context.Context, id string, before time.Time) error
+}
+
+// A Replica is a server process.
+type Replica struct {
+	ID      string // made at its start
+	Name    string // of the machine
+	Version string // of the program
+	// KeyEpoch is that of the data keys it has loaded, and KEKs are the ids of
+	// the key-encrypting keys it holds, the one that wraps first.
+	KeyEpoch int64
+	KEKs     Set
+	// KeyError says why it could not load newer data keys, "" if it could.
+	KeyError          string
+	StartedAt, SeenAt time.Time
+}
+
 // A Backend is a database. It knows nothing of actors.
 type Backend interface {
 	// View runs fn on a consistent, read-only view.
@@ -259,6 +343,7 @@ type DB struct {
 	crypt, audit, authz Layer
 	committed           func(ctx context.Context, generation int64) error
 	denied              func(who Actor, err *DeniedError)
+	loadKeys            func(ctx context.Context) error
 }
 
 // New stacks the layers on b. All three are required, and their order is
@@ -277,9 +362,35 @@ func (db *DB) OnCommit(fn func(ctx context.Context, generation int64) error) { d
 // that matters, once at most.
 func (db *DB) OnDenied(fn func(who Actor, err *DeniedError)) { db.denied = fn }
 
-// View runs fn in a read-only transaction on behalf of who.
+// OnKeysChanged sets what loads the newest data keys. It is called outside of
+// transactions, when one ended with [ErrKeysChanged]. It is set before the first
+// of them, once at most; without it such a transaction is not run again.
+func (db *DB) OnKeysChanged(fn func(ctx context.Context) error) { db.loadKeys = fn }
+
+// keyTries is how often a transaction is run while the data keys change.
+const keyTries = 4
+
+// withNewestKeys runs a transaction, and runs it again with the newest data keys
+// when it turns out that this process had older ones.
+func (db *DB) withNewestKeys(ctx context.Context, run func() error) error {
+	var err error
+	for range keyTries {
+		if err = run(); !errors.Is(err, ErrKeysChanged) || db.loadKeys == nil {
+			return err
+		}
+		if err := db.loadKeys(ctx); err != nil {
+			return fmt.Errorf("%w: load the newest data keys: %w", ErrUnavailable, err)
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// View runs fn in a read-only transaction on behalf of who. It may run it more
+// than once: fn does nothing besides that it would not do again.
 func (db *DB) View(ctx context.Context, who Actor, fn func(Tx) error) error {
-	err := db.backend.View(ctx, func(tx Tx) error { return fn(db.stack(who, tx)) })
+	err := db.withNewestKeys(ctx, func() error {
+		return db.backend.View(ctx, func(tx Tx) error { return fn(db.stack(who, tx)) })
+	})
 	db.noteDenied(who, err)
 	return err
 }
@@ -301,9 +412,14 @@ func (e *NotInForceError) Error() string {
 func (e *NotInForceError) Unwrap() error { return e.Err }
 
 // Update runs fn in a transaction on behalf of who and commits if fn returns
-// nil. When it returns nil, the change is in force in this process.
+// nil. When it returns nil, the change is in force in this process. Like View, it
+// may run fn more than once.
 func (db *DB) Update(ctx context.Context, who Actor, fn func(Tx) error) error {
-	generation, err := db.backend.Update(ctx, func(tx Tx) error { return fn(db.stack(who, tx)) })
+	var generation int64
+	err := db.withNewestKeys(ctx, func() (err error) {
+		generation, err = db.backend.Update(ctx, func(tx Tx) error { return fn(db.stack(who, tx)) })
+		return err
+	})
 	if err != nil {
 		db.noteDenied(who, err)
 		return err

@@ -33,6 +33,8 @@ func Layer(now func() time.Time, note func(store.AuditEntry)) store.Layer {
 			Changes:        tx.Changes,
 			LastUse:        tx.LastUse, // a use is no change of configuration; interceptions record it
 			Credentials:    tx.Credentials,
+			Cells:          cells{tx.Cells, l},
+			Replicas:       tx.Replicas, // what replicas say of themselves is no change of configuration
 		}
 	}
 }
@@ -95,7 +97,7 @@ func (t table[T]) Update(ctx context.Context, id string, edit func(*T) error) (T
 	if err != nil || after == before {
 		return after, err
 	}
-	action := rbac.Update
+	action := store.EditAction(after)
 	if softDeleted(before) && !softDeleted(after) {
 		action = rbac.Restore
 	}
@@ -169,6 +171,9 @@ func (s secretUse) Open(ctx context.Context, rec store.Sealed) (map[string]secre
 	return opened, err
 }
 
+// Check is no use: nobody learns the secret.
+func (s secretUse) Check(ctx context.Context, rec store.Sealed) error { return s.next.Check(ctx, rec) }
+
 func (s secretUse) Fingerprint(ctx context.Context, value secret.Text) (string, error) {
 	return s.next.Fingerprint(ctx, value)
 }
@@ -180,4 +185,40 @@ func allZero(opened map[string]secret.Text) bool {
 		}
 	}
 	return true
+}
+
+// cells writes down what was sealed again: an entry for each kind of record and
+// call, which counts them. What they hold has not changed.
+type cells struct {
+	next store.Cells
+	log  log
+}
+
+func (c cells) Count(ctx context.Context) ([]store.CellCount, error) { return c.next.Count(ctx) }
+
+func (c cells) List(ctx context.Context, q store.CellQuery) ([]store.Sealed, error) {
+	return c.next.List(ctx, q)
+}
+
+func (c cells) Reseal(ctx context.Context, recs []store.Resealing) (store.Resealed, error) {
+	done, err := c.next.Reseal(ctx, recs)
+	if err != nil {
+		return done, err
+	}
+	for _, kind := range store.SealedKinds() {
+		e := c.log.entry(rbac.Rotate, store.Ref{Resource: kind.Ref().Resource}, "{}")
+		e.Count = 0
+		for _, ref := range done.Written {
+			if ref.Resource == e.Resource {
+				e.Count++
+			}
+		}
+		if e.Count == 0 {
+			continue
+		}
+		if err := c.log.next.Append(ctx, e); err != nil {
+			return done, err
+		}
+	}
+	return done, nil
 }

@@ -31,6 +31,8 @@ func Layer(who store.Actor, tx store.Tx) store.Tx {
 		Changes:        changes{tx.Changes, g},
 		LastUse:        lastUse{tx.LastUse, g},
 		Credentials:    credentials{tx.Credentials, g},
+		Cells:          cells{tx.Cells, g},
+		Replicas:       replicas{tx.Replicas, g},
 	}
 }
 
@@ -135,7 +137,7 @@ func (t table[T]) Insert(ctx context.Context, rec T) (T, error) {
 }
 
 func (t table[T]) Update(ctx context.Context, id string, edit func(*T) error) (T, error) {
-	reach, err := t.guard.reach(t.resource, rbac.Update)
+	reach, err := t.guard.reach(t.resource, store.EditAction(zero[T]()))
 	if err != nil {
 		return zero[T](), err
 	}
@@ -250,6 +252,14 @@ func (s secrets) Open(ctx context.Context, rec store.Sealed) (map[string]secret.
 	return s.next.Open(ctx, rec)
 }
 
+// Check tells nothing that reading the record does not, but whether it is well.
+func (s secrets) Check(ctx context.Context, rec store.Sealed) error {
+	if err := s.guard.everywhere(rec.Ref().Resource, rbac.Read); err != nil {
+		return err
+	}
+	return s.next.Check(ctx, rec)
+}
+
 // A fingerprint tells whether a key is stored, as adding it would.
 func (s secrets) Fingerprint(ctx context.Context, value secret.Text) (string, error) {
 	if err := s.guard.everywhere(rbac.AIProviderKey, rbac.Create); err != nil {
@@ -306,6 +316,13 @@ func (c changes) Since(ctx context.Context, generation int64) ([]store.Change, b
 	return c.next.Since(ctx, generation)
 }
 
+func (c changes) KeyEpoch(ctx context.Context) (int64, error) {
+	if err := c.guard.everywhere(rbac.EncryptionKey, rbac.Read); err != nil {
+		return 0, err
+	}
+	return c.next.KeyEpoch(ctx)
+}
+
 type lastUse struct {
 	next  store.LastUse
 	guard guard
@@ -332,4 +349,61 @@ func (c credentials) ByTokenHash(ctx context.Context, hash [32]byte) (store.APIK
 		}
 	}
 	return c.next.ByTokenHash(ctx, hash)
+}
+
+// cells are those of every kind of record: it takes the permission on each.
+type cells struct {
+	next  store.Cells
+	guard guard
+}
+
+func (c cells) Count(ctx context.Context) ([]store.CellCount, error) {
+	if err := c.guard.everywhere(rbac.EncryptionKey, rbac.Read); err != nil {
+		return nil, err
+	}
+	return c.next.Count(ctx)
+}
+
+func (c cells) List(ctx context.Context, q store.CellQuery) ([]store.Sealed, error) {
+	for _, kind := range store.SealedKinds() {
+		if err := c.guard.everywhere(kind.Ref().Resource, rbac.Read); err != nil {
+			return nil, err
+		}
+	}
+	return c.next.List(ctx, q)
+}
+
+func (c cells) Reseal(ctx context.Context, recs []store.Resealing) (store.Resealed, error) {
+	for _, kind := range store.SealedKinds() {
+		if err := c.guard.everywhere(kind.Ref().Resource, rbac.Rotate); err != nil {
+			return store.Resealed{}, err
+		}
+	}
+	return c.next.Reseal(ctx, recs)
+}
+
+type replicas struct {
+	next  store.Replicas
+	guard guard
+}
+
+func (r replicas) Beat(ctx context.Context, rep store.Replica) error {
+	if err := r.guard.everywhere(rbac.Replica, rbac.Update); err != nil {
+		return err
+	}
+	return r.next.Beat(ctx, rep)
+}
+
+func (r replicas) List(ctx context.Context) ([]store.Replica, error) {
+	if err := r.guard.everywhere(rbac.Replica, rbac.Read); err != nil {
+		return nil, err
+	}
+	return r.next.List(ctx)
+}
+
+func (r replicas) Forget(ctx context.Context, id string, before time.Time) error {
+	if err := r.guard.everywhere(rbac.Replica, rbac.Update); err != nil {
+		return err
+	}
+	return r.next.Forget(ctx, id, before)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatehousehq/gatehouse/internal/authn"
+	"github.com/gatehousehq/gatehouse/internal/keyring"
 	"github.com/gatehousehq/gatehouse/internal/rbac"
 	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/store"
@@ -63,8 +64,16 @@ type spyRest struct{ *reached }
 func (s spyRest) Open(context.Context, store.Sealed) (map[string]secret.Text, error) {
 	return nil, s.note("Open")
 }
-func (s spyRest) Lock(context.Context) error                { return s.note("Lock") }
-func (s spyRest) Generation(context.Context) (int64, error) { return 0, s.note("Generation") }
+func (s spyRest) Check(context.Context, store.Sealed) error        { return s.note("Check") }
+func (s spyRest) KeyEpoch(context.Context) (int64, error)          { return 0, s.note("KeyEpoch") }
+func (s spyRest) Count(context.Context) ([]store.CellCount, error) { return nil, s.note("Count") }
+func (s spyRest) Reseal(context.Context, []store.Resealing) (store.Resealed, error) {
+	return store.Resealed{}, s.note("Reseal")
+}
+func (s spyRest) Beat(context.Context, store.Replica) error       { return s.note("Beat") }
+func (s spyRest) Forget(context.Context, string, time.Time) error { return s.note("Forget") }
+func (s spyRest) Lock(context.Context) error                      { return s.note("Lock") }
+func (s spyRest) Generation(context.Context) (int64, error)       { return 0, s.note("Generation") }
 func (s spyRest) Since(context.Context, int64) ([]store.Change, bool, error) {
 	return nil, true, s.note("Since")
 }
@@ -76,11 +85,22 @@ func (s spyRest) ByTokenHash(context.Context, [32]byte) (store.APIKey, store.Use
 	return store.APIKey{}, store.User{}, nil, s.note("ByTokenHash")
 }
 
+type spyCells struct{ spyRest }
+
+func (s spyCells) List(context.Context, store.CellQuery) ([]store.Sealed, error) {
+	return nil, s.note("List")
+}
+
+type spyReplicas struct{ spyRest }
+
+func (s spyReplicas) List(context.Context) ([]store.Replica, error) { return nil, s.note("List") }
+
 func spies(r *reached) store.Tx {
 	return store.Tx{
 		Providers: spy[store.Provider]{r}, ProviderKeys: spy[store.ProviderKey]{r}, Users: spy[store.User]{r}, Roles: spy[store.Role]{r},
 		APIKeys: spy[store.APIKey]{r}, EncryptionKeys: spy[store.EncryptionKey]{r}, Audit: spyAudit{r},
 		Secrets: spyRest{r}, Changes: spyRest{r}, LastUse: spyRest{r}, Credentials: spyRest{r},
+		Cells: spyCells{spyRest{r}}, Replicas: spyReplicas{spyRest{r}},
 	}
 }
 
@@ -140,7 +160,7 @@ func TestNobodyReachesNothing(t *testing.T) {
 	if len(names) > 0 {
 		t.Errorf("without an actor, %q are done", names)
 	}
-	if calls != 6*5+7+2+3+1+1 {
+	if calls != 6*5+7+3+4+1+1+3+3 {
 		t.Errorf("%d operations: is a new one thought about?", calls)
 	}
 }
@@ -164,7 +184,7 @@ func TestAnUnguardedFieldIsFound(t *testing.T) {
 func TestNoLayerDropsAnything(t *testing.T) {
 	t.Parallel()
 	for name, layer := range map[string]store.Layer{
-		"dbcrypt": dbcrypt.Layer(nil, ""), "dbaudit": dbaudit.Layer(time.Now, nil), "dbauthz": dbauthz.Layer,
+		"dbcrypt": dbcrypt.Layer(&keyring.Ring{}, ""), "dbaudit": dbaudit.Layer(time.Now, nil), "dbauthz": dbauthz.Layer,
 	} {
 		v := reflect.ValueOf(layer(store.Actor{}, spies(&reached{})))
 		for i := range v.NumField() {
@@ -183,26 +203,32 @@ func TestWhoMayDoWhat(t *testing.T) {
 	all := []string{"Get", "List", "Insert", "Update", "Delete"}
 	may := map[string]map[string][]string{
 		"owner": {
-			"Providers": all, "ProviderKeys": all, "Users": all, "Roles": all, "APIKeys": all, "EncryptionKeys": all,
-			"Audit": {"List", "Rows", "Head", "Hashes"}, "Secrets": {"Fingerprint"}, "Changes": {"Lock", "Generation", "Since"}, "Credentials": {"ByTokenHash"},
+			"Providers": all, "ProviderKeys": all, "Users": all, "Roles": all, "APIKeys": all, "EncryptionKeys": {"Get", "List", "Update"},
+			"Audit": {"List", "Rows", "Head", "Hashes"}, "Secrets": {"Fingerprint", "Check"}, "Changes": {"Lock", "Generation", "Since", "KeyEpoch"}, "Credentials": {"ByTokenHash"},
+			"Cells": {"Count", "List"}, "Replicas": {"List"},
 		},
 		"owner reading providers": {"Providers": readers, "Changes": {"Lock"}},
 		"owner limited":           {},
 		"member":                  {"APIKeys": {"Get", "List", "Insert", "Delete"}},
-		"bootstrap":               {"Users": {"Get", "List", "Insert"}, "APIKeys": {"Insert"}, "EncryptionKeys": {"Get", "List", "Insert"}, "Changes": {"Lock"}},
+		"bootstrap":               {"Users": {"Get", "List", "Insert"}, "APIKeys": {"Insert"}, "EncryptionKeys": {"Get", "List", "Insert"}, "Changes": {"Lock", "KeyEpoch"}, "Cells": {"Count"}},
 		"compiler": {
-			"Providers": readers, "ProviderKeys": readers, "Users": readers, "Roles": readers, "APIKeys": readers, "Secrets": {"Open"},
+			"Providers": readers, "ProviderKeys": readers, "Users": readers, "Roles": readers, "APIKeys": readers, "Secrets": {"Open", "Check"}, "Cells": {"List"},
 			"Changes": {"Lock", "Generation", "Since"}, "Credentials": {"ByTokenHash"},
 		},
-		"recorder": {"LastUse": {"Touch"}, "Audit": {"Observe"}},
-		"impostor": {},
+		"rotator": {
+			"Providers": readers, "ProviderKeys": readers, "EncryptionKeys": {"Get", "List", "Insert", "Update"}, "Secrets": {"Check"},
+			"Changes": {"Lock", "KeyEpoch"}, "Cells": {"Count", "List", "Reseal"}, "Replicas": {"List"},
+		},
+		"keyholder": {"EncryptionKeys": readers, "Changes": {"KeyEpoch"}, "Cells": {"Count"}, "Replicas": {"Beat", "Forget"}},
+		"recorder":  {"LastUse": {"Touch"}, "Audit": {"Observe"}},
+		"impostor":  {},
 	}
 	limited := owner
 	limited.Power = store.APIKey{OwnerID: owner.ID, Scopes: owner.Scopes, Ceiling: store.CeilingAll, Models: store.SetOf("m")}.Power(
 		store.User{ID: owner.ID, Roles: store.SetOf("owner")}, nil)
 	actors := map[string]store.Actor{
 		"owner": owner, "owner reading providers": dbgen.Actor(store.User{ID: "o", Roles: store.SetOf(string(rbac.Owner))}, "ai_provider:read"), "owner limited": limited,
-		"member": member, "bootstrap": authn.Bootstrap, "compiler": authn.Compiler, "recorder": authn.Recorder,
+		"member": member, "bootstrap": authn.Bootstrap, "compiler": authn.Compiler, "recorder": authn.Recorder, "rotator": authn.Rotator, "keyholder": authn.Keyholder,
 		// A person with the role of a part of the system, and the reverse.
 		"impostor": dbgen.Actor(store.User{ID: "x", Roles: store.SetOf(string(rbac.SystemCompiler))}, rbac.ScopeAll),
 	}

@@ -41,6 +41,7 @@ func (m *memory) tx() store.Tx {
 		Users: memTable[store.User]{"Users", m, &m.users}, Roles: memTable[store.Role]{"Roles", m, &m.roles},
 		APIKeys: memTable[store.APIKey]{"APIKeys", m, &m.keys}, EncryptionKeys: memTable[store.EncryptionKey]{"EncryptionKeys", m, &m.encryptionKeys},
 		Audit: memAudit{m.trace}, Secrets: rest, Changes: rest, LastUse: rest, Credentials: rest,
+		Cells: memCells{m.trace}, Replicas: memReplicas{m.trace},
 	}
 }
 
@@ -189,6 +190,8 @@ func (r rest) Open(context.Context, store.Sealed) (map[string]secret.Text, error
 	return nil, r.note("Secrets", "Open")
 }
 
+func (r rest) Check(context.Context, store.Sealed) error { return r.note("Secrets", "Check") }
+
 func (r rest) Fingerprint(context.Context, secret.Text) (string, error) {
 	return "", r.note("Secrets", "Fingerprint")
 }
@@ -199,6 +202,8 @@ func (r rest) Generation(context.Context) (int64, error) {
 	return 0, r.note("Changes", "Generation")
 }
 
+func (r rest) KeyEpoch(context.Context) (int64, error) { return 0, r.note("Changes", "KeyEpoch") }
+
 func (r rest) Since(context.Context, int64) ([]store.Change, bool, error) {
 	return nil, true, r.note("Changes", "Since")
 }
@@ -207,4 +212,30 @@ func (r rest) Touch(context.Context, []store.Use) error { return r.note("LastUse
 
 func (r rest) ByTokenHash(context.Context, [32]byte) (store.APIKey, store.User, []store.Role, error) {
 	return store.APIKey{}, store.User{}, nil, r.note("Credentials", "ByTokenHash")
+}
+
+type memCells struct{ *trace }
+
+func (c memCells) Count(context.Context) ([]store.CellCount, error) {
+	return nil, c.note("Cells", "Count")
+}
+
+func (c memCells) List(context.Context, store.CellQuery) ([]store.Sealed, error) {
+	return nil, c.note("Cells", "List")
+}
+
+func (c memCells) Reseal(context.Context, []store.Resealing) (store.Resealed, error) {
+	return store.Resealed{}, c.note("Cells", "Reseal")
+}
+
+type memReplicas struct{ *trace }
+
+func (r memReplicas) Beat(context.Context, store.Replica) error { return r.note("Replicas", "Beat") }
+
+func (r memReplicas) List(context.Context) ([]store.Replica, error) {
+	return nil, r.note("Replicas", "List")
+}
+
+func (r memReplicas) Forget(context.Context, string, time.Time) error {
+	return r.note("Replicas", "Forget")
 }

@@ -43,6 +43,18 @@ func needs() map[string]need {
 		"Secrets.Fingerprint":     {permissions: []string{"ai_provider_key:create"}, everywhere: true},
 		"Credentials.ByTokenHash": {permissions: []string{"api_key:read", "user:read", "role:read"}, everywhere: true},
 	}
+	for op, n := range map[string]need{
+		"Secrets.Check":    {permissions: []string{"ai_provider_key:read"}, everywhere: true},
+		"Changes.KeyEpoch": {permissions: []string{"encryption_key:read"}, everywhere: true},
+		"Cells.Count":      {permissions: []string{"encryption_key:read"}, everywhere: true},
+		"Cells.List":       {permissions: []string{"ai_provider:read", "ai_provider_key:read"}, everywhere: true},
+		"Cells.Reseal":     {permissions: []string{"ai_provider:rotate", "ai_provider_key:rotate"}, everywhere: true},
+		"Replicas.Beat":    {permissions: []string{"replica:update"}, everywhere: true},
+		"Replicas.List":    {permissions: []string{"replica:read"}, everywhere: true},
+		"Replicas.Forget":  {permissions: []string{"replica:update"}, everywhere: true},
+	} {
+		out[op] = n
+	}
 	out["Changes.Generation"] = out["Changes.Since"]
 	for table, resource := range map[string]string{
 		"Providers": "ai_provider", "ProviderKeys": "ai_provider_key", "Users": "user", "Roles": "role", "APIKeys": "api_key", "EncryptionKeys": "encryption_key",
@@ -51,6 +63,7 @@ func needs() map[string]need {
 			out[table+"."+verb] = need{permissions: []string{resource + ":" + action}}
 		}
 	}
+	out["EncryptionKeys.Update"] = need{permissions: []string{"encryption_key:rotate"}}
 	return out
 }
 

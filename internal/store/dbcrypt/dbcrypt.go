@@ -31,22 +31,31 @@ type DataKey struct {
 	Secret secret.Text // 32 bytes
 }
 
-// Keys are the data keys of an installation.
+// A KeySet is the data keys of an installation at one time. It does not change;
+// the zero KeySet opens nothing and seals nothing.
+type KeySet struct {
+	// Epoch is how often the data keys had changed then, as
+	// [store.Changes.KeyEpoch] counts.
+	Epoch int64
+	// Primary is the key to seal under, and Fingerprinting the one that
+	// fingerprints are made with.
+	Primary, Fingerprinting DataKey
+	// ByDigest has the keys that cells may be sealed under.
+	ByDigest map[string]DataKey
+}
+
+// Keys has the data keys of an installation, as this process knows them.
 type Keys interface {
-	// Primary returns the key to seal under.
-	Primary() DataKey
-	// ByDigest returns the key of that name, whether active or only kept for
-	// reading.
-	ByDigest(digest string) (DataKey, bool)
-	// Fingerprinting returns the key that fingerprints are made with.
-	Fingerprinting() DataKey
+	Current() KeySet
 }
 
 // Layer returns the [store.Layer] that seals with keys, for the installation of
-// that id.
+// that id. A transaction keeps the keys that it began with. It seals only if no
+// others are newer, and what it cannot open may be sealed under one that is: then
+// it ends with [store.ErrKeysChanged].
 func Layer(keys Keys, installation string) store.Layer {
-	c := crypt{keys, installation}
 	return func(_ store.Actor, tx store.Tx) store.Tx {
+		c := crypt{keys.Current(), installation, tx.Changes}
 		return store.Tx{
 			Providers:      wrap(c, tx, tx.Providers),
 			ProviderKeys:   wrap(c, tx, tx.ProviderKeys),
@@ -59,6 +68,8 @@ func Layer(keys Keys, installation string) store.Layer {
 			Changes:        tx.Changes,
 			LastUse:        tx.LastUse,
 			Credentials:    tx.Credentials,
+			Cells:          cells{c, tx},
+			Replicas:       tx.Replicas,
 		}
 	}
 }
@@ -118,6 +129,9 @@ func (t table[T]) sealChanged(ctx context.Context, before, after *T) error {
 		switch unchanged := *s.Value == *old.Value; {
 		case s.Value.IsZero():
 			*s.KeyID = ""
+			if !unchanged {
+				*s.Revision++ // what was there must not look like the newest
+			}
 		case unchanged:
 			oldBinding, err := was.Binding(ctx, t.tx)
 			if err != nil {
@@ -133,9 +147,12 @@ func (t table[T]) sealChanged(ctx context.Context, before, after *T) error {
 			return &store.InvalidError{Field: s.Column, Reason: "was sealed for another place"}
 		default:
 			if s.Keep != nil && !s.Keep.IsEmpty() {
-				if err := t.crypt.keep(old, s, ref.ID, binding); err != nil {
+				if err := t.crypt.keep(ctx, old, s, ref.ID, binding); err != nil {
 					return err
 				}
+			}
+			if err := t.crypt.newest(ctx); err != nil {
+				return err
 			}
 			*s.Revision++
 			if err := t.crypt.seal(s, ref.ID, binding); err != nil {
@@ -151,19 +168,37 @@ func (t table[T]) sealChanged(ctx context.Context, before, after *T) error {
 
 // crypt seals and opens single secrets.
 type crypt struct {
-	keys         Keys
+	keys         KeySet
 	installation string
+	changes      store.Changes
 }
 
+// newest returns [store.ErrKeysChanged] if there are newer data keys, and in a
+// transaction that writes keeps others from coming: a process that slept through
+// a rotation writes nothing under the old key.
+func (c crypt) newest(ctx context.Context) error {
+	epoch, err := c.changes.KeyEpoch(ctx)
+	if err == nil && epoch != c.keys.Epoch {
+		err = store.ErrKeysChanged
+	}
+	return err
+}
+
+// seal seals a secret that is new. Its hint and its fingerprint are made of it.
 func (c crypt) seal(s store.Sealing, rowID string, binding []string) error {
-	key := c.keys.Primary()
-	plain := s.Value.Reveal()
 	if s.Hint != nil {
 		*s.Hint = s.Value.Hint()
 	}
 	if s.Fingerprint != nil {
-		*s.Fingerprint = fingerprint(c.keys.Fingerprinting(), plain)
+		*s.Fingerprint = fingerprint(c.keys.Fingerprinting, s.Value.Reveal())
 	}
+	return c.close(s, rowID, binding)
+}
+
+// close puts the cell in the place of the secret.
+func (c crypt) close(s store.Sealing, rowID string, binding []string) error {
+	key := c.keys.Primary
+	plain := s.Value.Reveal()
 	*s.KeyID = key.Digest
 	cell, err := seal(key, c.place(s, rowID, binding), plain)
 	if err != nil {
@@ -173,12 +208,15 @@ func (c crypt) seal(s store.Sealing, rowID string, binding []string) error {
 	return nil
 }
 
-func (c crypt) open(s store.Sealing, rowID string, binding []string) (secret.Text, error) {
+func (c crypt) open(ctx context.Context, s store.Sealing, rowID string, binding []string) (secret.Text, error) {
 	if s.Value.IsZero() {
 		return secret.Text{}, nil
 	}
-	key, ok := c.keys.ByDigest(*s.KeyID)
+	key, ok := c.keys.ByDigest[*s.KeyID]
 	if !ok {
+		if err := c.newest(ctx); err != nil {
+			return secret.Text{}, err
+		}
 		return secret.Text{}, fmt.Errorf("%w: its data key is not among the keys of this server", store.ErrUnreadable)
 	}
 	plain, err := open(key, c.place(s, rowID, binding), s.Value.Sealed())
@@ -221,13 +259,27 @@ func (o opener) Open(ctx context.Context, rec store.Sealed) (map[string]secret.T
 	}
 	out := map[string]secret.Text{}
 	for _, s := range rec.Sealings() {
-		if out[s.Column], err = o.crypt.open(s, ref.ID, binding); err != nil {
+		if out[s.Column], err = o.crypt.open(ctx, s, ref.ID, binding); err != nil {
 			return nil, fmt.Errorf("%s %s: %s: %w", ref.Resource, ref.ID, s.Column, err)
 		}
 	}
 	return out, nil
 }
 
+func (o opener) Check(ctx context.Context, rec store.Sealed) error {
+	opened, err := o.Open(ctx, rec)
+	if err != nil {
+		return err
+	}
+	ref := rec.Ref()
+	for _, s := range rec.Sealings() {
+		if s.Fingerprint != nil && *s.Fingerprint != fingerprint(o.crypt.keys.Fingerprinting, opened[s.Column].Reveal()) {
+			return fmt.Errorf("%s %s: %s: %w: its fingerprint is of another secret", ref.Resource, ref.ID, s.Column, store.ErrUnreadable)
+		}
+	}
+	return nil
+}
+
 func (o opener) Fingerprint(_ context.Context, value secret.Text) (string, error) {
-	return fingerprint(o.crypt.keys.Fingerprinting(), value.Reveal()), nil
+	return fingerprint(o.crypt.keys.Fingerprinting, value.Reveal()), nil
 }

@@ -59,7 +59,7 @@ func TestASecretOpensOnlyWhereItBelongs(t *testing.T) {
 			s.Exec(t, "UPDATE ai_provider_keys SET api_key = $1 WHERE id = $2", []byte{1}, mine.ID)
 		},
 		"under the name of another data key": func(t *testing.T, s *storetest.Store, mine, _ store.ProviderKey) {
-			s.Exec(t, "UPDATE ai_provider_keys SET api_key_key_id = $1 WHERE id = $2", s.Ring.Fingerprinting().Digest, mine.ID)
+			s.Exec(t, "UPDATE ai_provider_keys SET api_key_key_id = $1 WHERE id = $2", s.Ring.Current().Fingerprinting.Digest, mine.ID)
 		},
 		"with an older revision": func(t *testing.T, s *storetest.Store, mine, _ store.ProviderKey) {
 			s.Exec(t, "UPDATE ai_provider_keys SET secret_revision = 0 WHERE id = $1", mine.ID)

@@ -1,7 +1,9 @@
 package dbcrypt
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 
 	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/store"
@@ -12,9 +14,12 @@ import (
 // what is bound to another origin is not kept. Where members cannot be had,
 // whoever edits is told to give them: nothing of either document goes into the
 // error.
-func (c crypt) keep(stored, s store.Sealing, rowID string, binding []string) error {
+func (c crypt) keep(ctx context.Context, stored, s store.Sealing, rowID string, binding []string) error {
 	lost := &store.InvalidError{Field: s.Column, Reason: "cannot keep secret fields, because the stored document cannot be read: give all of them again"}
-	plain, err := c.open(stored, rowID, binding)
+	plain, err := c.open(ctx, stored, rowID, binding)
+	if errors.Is(err, store.ErrKeysChanged) {
+		return err
+	}
 	if err != nil {
 		return lost
 	}

@@ -28,6 +28,16 @@ func (t changes) Generation(ctx context.Context) (int64, error) {
 	return r.Generation, t.mapErr(err)
 }
 
+func (t changes) KeyEpoch(ctx context.Context) (int64, error) {
+	if t.writes {
+		if err := t.lock(ctx); err != nil {
+			return 0, err
+		}
+	}
+	r, err := t.q.GetInstallation(ctx)
+	return r.KeyEpoch, t.mapErr(err)
+}
+
 func (t changes) Since(ctx context.Context, generation int64) ([]store.Change, bool, error) {
 	oldest, err := t.q.GetOldestChange(ctx)
 	if err != nil {

@@ -8,11 +8,10 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/store/sqlstore/internal/sqlcgen"
 )
 
-// encryptionKeys keeps [store.EncryptionKey]. A data key is made once; nothing
-// retires one yet.
+// encryptionKeys keeps [store.EncryptionKey]. Each change of one raises the
+// epoch. A data key that a row is sealed under cannot be retired: the foreign
+// keys of the rows are to its active digest.
 type encryptionKeys struct{ *tx }
-
-var errKept = errors.New("sqlstore: data keys are neither edited nor removed")
 
 func (t encryptionKeys) Get(ctx context.Context, digest string) (store.EncryptionKey, error) {
 	r, err := t.q.GetDBCryptKey(ctx, digest)
@@ -33,14 +32,30 @@ func (t encryptionKeys) Insert(ctx context.Context, k store.EncryptionKey) (stor
 	}
 	r, err := t.q.InsertDBCryptKey(ctx, sqlcgen.InsertDBCryptKeyParams{
 		ActiveKeyDigest: nullString(k.ActiveDigest), Purpose: string(k.Purpose), WrappedKey: []byte(k.WrappedKey),
-		KEKID: k.KEKID, CheckValue: []byte(k.CheckValue), CreatedAt: t.now(),
+		KEKID: k.KEKID, CheckValue: []byte(k.CheckValue), PromotedAt: nullTime(k.PromotedAt), CreatedAt: t.now(),
 	})
-	return encryptionKey(r), t.mapErr(err)
+	if err != nil {
+		return store.EncryptionKey{}, t.mapErr(err)
+	}
+	return encryptionKey(r), t.mapErr(t.q.RaiseKeyEpoch(ctx))
 }
 
-func (encryptionKeys) Update(context.Context, string, func(*store.EncryptionKey) error) (store.EncryptionKey, error) {
-	return store.EncryptionKey{}, errKept
+// Update changes how a key is wrapped and used. What it is stays.
+func (t encryptionKeys) Update(ctx context.Context, digest string, edit func(*store.EncryptionKey) error) (store.EncryptionKey, error) {
+	return update(ctx, t.tx, digest, t.Get, edit, func(k store.EncryptionKey) (store.EncryptionKey, error) {
+		r, err := t.q.UpdateDBCryptKey(ctx, sqlcgen.UpdateDBCryptKeyParams{
+			Number: k.Number, ActiveKeyDigest: nullString(k.ActiveDigest), RevokedKeyDigest: nullString(k.RevokedDigest),
+			WrappedKey: []byte(k.WrappedKey), KEKID: k.KEKID, FormerKEKIDs: k.FormerKEKs.String(),
+			PromotedAt: nullTime(k.PromotedAt), Rotation: string(k.Rotation), RevokedAt: nullTime(k.RevokedAt),
+		})
+		if err != nil {
+			return store.EncryptionKey{}, t.mapErr(err)
+		}
+		return encryptionKey(r), t.mapErr(t.q.RaiseKeyEpoch(ctx))
+	})
 }
+
+var errKept = errors.New("sqlstore: data keys are retired, not removed")
 
 func (encryptionKeys) Delete(context.Context, string) (store.EncryptionKey, error) {
 	return store.EncryptionKey{}, errKept
@@ -49,7 +64,8 @@ func (encryptionKeys) Delete(context.Context, string) (store.EncryptionKey, erro
 func encryptionKey(r sqlcgen.DBCryptKey) store.EncryptionKey {
 	return store.EncryptionKey{
 		Number: r.Number, ActiveDigest: r.ActiveKeyDigest.String, RevokedDigest: r.RevokedKeyDigest.String,
-		Purpose: store.KeyPurpose(r.Purpose), WrappedKey: string(r.WrappedKey), KEKID: r.KEKID,
-		CheckValue: string(r.CheckValue), CreatedAt: r.CreatedAt.UTC(), RevokedAt: timeOf(r.RevokedAt),
+		Purpose: store.KeyPurpose(r.Purpose), WrappedKey: string(r.WrappedKey), KEKID: r.KEKID, FormerKEKs: store.ParseSet(r.FormerKEKIDs),
+		CheckValue: string(r.CheckValue), PromotedAt: timeOf(r.PromotedAt), Rotation: store.Rotation(r.Rotation),
+		CreatedAt: r.CreatedAt.UTC(), RevokedAt: timeOf(r.RevokedAt),
 	}
 }

@@ -23,7 +23,7 @@ func TestUnsealedSecretIsRefused(t *testing.T) {
 		none := func(_ store.Actor, tx store.Tx) store.Tx { return tx }
 		bare := store.New(s.Backend, none, dbaudit.Layer(time.Now, nil), dbauthz.Layer)
 		err := bare.Update(t.Context(), dbgen.Owner, func(tx store.Tx) error {
-			_, err := tx.ProviderKeys.Insert(t.Context(), store.ProviderKey{ID: dbgen.ID(), ProviderID: p.ID, APIKey: canary, KeyID: s.Ring.Primary().Digest})
+			_, err := tx.ProviderKeys.Insert(t.Context(), store.ProviderKey{ID: dbgen.ID(), ProviderID: p.ID, APIKey: canary, KeyID: s.Ring.Current().Primary.Digest})
 			return err
 		})
 		if err == nil || !strings.Contains(err.Error(), "not sealed") {

@@ -158,7 +158,7 @@ func (b *Backend) Update(ctx context.Context, fn func(store.Tx) error) (int64, e
 func (b *Backend) run(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn func(store.Tx) error) (generation int64, err error) {
 	l := &lazyTx{db: db, opts: opts, before: b.before}
 	defer l.rollback()
-	t := &tx{b: b, q: sqlcgen.New(l)}
+	t := &tx{b: b, q: sqlcgen.New(l), writes: opts == nil}
 	if err := fn(t.tables()); err != nil {
 		return 0, err
 	}
@@ -180,6 +180,7 @@ func (b *Backend) run(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn f
 type tx struct {
 	b          *Backend
 	q          *sqlcgen.Queries
+	writes     bool // whether it is a transaction that may write
 	locked     bool
 	generation int64 // 0: not raised
 	entries    []store.AuditEntry
@@ -198,6 +199,8 @@ func (t *tx) tables() store.Tx {
 		Changes:        changes{t},
 		LastUse:        lastUse{t},
 		Credentials:    credentials{t},
+		Cells:          cells{t},
+		Replicas:       replicas{t},
 	}
 }
 
@@ -240,6 +243,8 @@ func (t *tx) changed(ctx context.Context, resource rbac.Resource, id string) err
 
 // sealedSecrets opens nothing: dbcrypt, above it, does.
 type sealedSecrets struct{}
+
+func (sealedSecrets) Check(context.Context, store.Sealed) error { return errOpens }
 
 var errOpens = errors.New("sqlstore: secrets are the business of dbcrypt alone")
 

@@ -138,7 +138,7 @@ func TestRecordsComeBackAsTheyWentIn(t *testing.T) {
 				return err
 			}
 			k.BaseURL = p.BaseURL // read with it
-			if key != k || !key.ExpiresAt.Equal(expires) || key.ExpiresAt.Location() != time.UTC || !key.APIKey.IsSealed() || key.KeyID != s.Ring.Primary().Digest {
+			if key != k || !key.ExpiresAt.Equal(expires) || key.ExpiresAt.Location() != time.UTC || !key.APIKey.IsSealed() || key.KeyID != s.Ring.Current().Primary.Digest {
 				t.Errorf("key = %+v, want %+v", key, k)
 			}
 			tok, err := tx.APIKeys.Get(ctx, a.ID)
@@ -507,7 +507,7 @@ func TestRotationStatementsCompareAndSet(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
 		p := dbgen.Provider(t, s.DB, store.Provider{Settings: canary, SettingsPublic: "{}"})
 		k := dbgen.ProviderKey(t, s.DB, store.ProviderKey{ProviderID: p.ID})
-		digest := s.Ring.Primary().Digest
+		digest := s.Ring.Current().Primary.Digest
 		rotate := func(revision int64) (int64, int64) {
 			settings, keys, err := sqlstore.Rotate(t.Context(), s.Backend,
 				sqlstore.RotateSettings{ID: p.ID, Settings: []byte("new"), SettingsKeyID: sqlstore.NullString(digest), SecretRevision: revision, OldKeyID: sqlstore.NullString(digest)},

@@ -36,6 +36,7 @@ type Store struct {
 	Backend *sqlstore.Backend
 	Config  sqlstore.Config // to open the same database again
 	Ring    *keyring.Ring
+	KEKs    []keyring.KEK // of the ring
 	// Raw reaches the database behind the store's back, to look and to tamper.
 	Raw *sql.DB
 	// Postgres is whether it is PostgreSQL.
@@ -112,32 +113,38 @@ func Open(t testing.TB, cfg sqlstore.Config) *Store {
 		now = time.Now
 	}
 	bare := store.New(b, dbcrypt.Layer(&keyring.Ring{}, b.Installation()), dbaudit.Layer(now, nil), dbauthz.Layer)
-	kek, err := keyring.ParseKEK([]byte(testKEK))
+	kek, err := keyring.ParseLocal([]byte(testKEK))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var wrapped []store.EncryptionKey
+	s.KEKs = []keyring.KEK{kek}
+	s.Ring = keyring.NewRing(b.Installation(), s.KEKs)
 	err = bare.Update(t.Context(), authn.Bootstrap, func(tx store.Tx) error {
 		ctx := t.Context()
-		if wrapped, err = tx.EncryptionKeys.List(ctx, store.Query{}); err != nil || len(wrapped) > 0 {
+		if wrapped, err := tx.EncryptionKeys.List(ctx, store.Query{}); err != nil || len(wrapped) > 0 {
 			return err
 		}
 		for _, purpose := range store.KeyPurposes() {
-			k, err := tx.EncryptionKeys.Insert(ctx, kek.Generate(b.Installation(), purpose))
+			k, err := s.Ring.Generate(ctx, purpose)
 			if err != nil {
 				return err
 			}
-			wrapped = append(wrapped, k)
+			k.PromotedAt = now()
+			if _, err := tx.EncryptionKeys.Insert(ctx, k); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Ring, err = kek.Unwrap(b.Installation(), wrapped); err != nil {
+	s.DB = store.New(b, dbcrypt.Layer(s.Ring, b.Installation()), dbaudit.Layer(now, nil), dbauthz.Layer)
+	load := func(ctx context.Context) error { return s.Ring.Reload(ctx, s.DB, authn.Keyholder) }
+	if err := load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.DB = store.New(b, dbcrypt.Layer(s.Ring, b.Installation()), dbaudit.Layer(now, nil), dbauthz.Layer)
+	s.OnKeysChanged(load)
 	if s.Postgres {
 		// Without prepared statements, which do not outlive a migration.
 		s.Raw, err = sql.Open("pgx", withParameter(t, cfg.URL.Reveal(), "default_query_exec_mode", "simple_protocol"))
@@ -184,6 +191,33 @@ func (s *Store) Exec(t testing.TB, statement string, args ...any) {
 	if n, err := r.RowsAffected(); err == nil && n == 0 {
 		t.Fatalf("%s changed nothing", statement)
 	}
+}
+
+// Rotate makes a new data key the one to seal under, and leaves what is sealed
+// as it is. It returns the digest of the key.
+func (s *Store) Rotate(t testing.TB) string {
+	t.Helper()
+	k, err := s.Ring.Generate(t.Context(), store.ForSealing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Update(t.Context(), authn.Rotator, func(tx store.Tx) error {
+		keys, err := tx.EncryptionKeys.List(t.Context(), store.Query{})
+		if err != nil {
+			return err
+		}
+		last, _ := keyring.PrimaryOf(keys)
+		k.PromotedAt = last.PromotedAt.Add(time.Second)
+		_, err = tx.EncryptionKeys.Insert(t.Context(), k)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Ring.Reload(t.Context(), s.DB, authn.Keyholder); err != nil {
+		t.Fatal(err)
+	}
+	return k.ActiveDigest
 }
 
 // Audit returns every audit entry, oldest first.

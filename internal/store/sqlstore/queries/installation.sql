@@ -21,3 +21,6 @@ SELECT CAST(COALESCE(MIN(generation), 0) AS BIGINT) FROM changes;
 
 -- name: DeleteChangesBefore :exec
 DELETE FROM changes WHERE generation < @generation;
+
+-- name: RaiseKeyEpoch :exec
+UPDATE installation SET key_epoch = key_epoch + 1;

@@ -24,8 +24,14 @@ func New(db DBTX) *Queries {
 func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	q := Queries{db: db}
 	var err error
+	if q.countAIProviderAPIKeysStmt, err = db.PrepareContext(ctx, countAIProviderAPIKeys); err != nil {
+		return nil, fmt.Errorf("error preparing query CountAIProviderAPIKeys: %w", err)
+	}
 	if q.countAIProviderKeysStmt, err = db.PrepareContext(ctx, countAIProviderKeys); err != nil {
 		return nil, fmt.Errorf("error preparing query CountAIProviderKeys: %w", err)
+	}
+	if q.countAIProviderSettingsStmt, err = db.PrepareContext(ctx, countAIProviderSettings); err != nil {
+		return nil, fmt.Errorf("error preparing query CountAIProviderSettings: %w", err)
 	}
 	if q.countAPIKeysOfOwnerStmt, err = db.PrepareContext(ctx, countAPIKeysOfOwner); err != nil {
 		return nil, fmt.Errorf("error preparing query CountAPIKeysOfOwner: %w", err)
@@ -47,6 +53,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.deleteChangesBeforeStmt, err = db.PrepareContext(ctx, deleteChangesBefore); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteChangesBefore: %w", err)
+	}
+	if q.deleteReplicaStmt, err = db.PrepareContext(ctx, deleteReplica); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteReplica: %w", err)
+	}
+	if q.deleteReplicasBeforeStmt, err = db.PrepareContext(ctx, deleteReplicasBefore); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteReplicasBefore: %w", err)
 	}
 	if q.deleteRoleStmt, err = db.PrepareContext(ctx, deleteRole); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteRole: %w", err)
@@ -141,6 +153,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.getOldestChangeStmt, err = db.PrepareContext(ctx, getOldestChange); err != nil {
 		return nil, fmt.Errorf("error preparing query GetOldestChange: %w", err)
 	}
+	if q.getReplicasStmt, err = db.PrepareContext(ctx, getReplicas); err != nil {
+		return nil, fmt.Errorf("error preparing query GetReplicas: %w", err)
+	}
 	if q.getRoleByIDStmt, err = db.PrepareContext(ctx, getRoleByID); err != nil {
 		return nil, fmt.Errorf("error preparing query GetRoleByID: %w", err)
 	}
@@ -149,6 +164,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.getRolesStmt, err = db.PrepareContext(ctx, getRoles); err != nil {
 		return nil, fmt.Errorf("error preparing query GetRoles: %w", err)
+	}
+	if q.getSealedAIProviderKeysStmt, err = db.PrepareContext(ctx, getSealedAIProviderKeys); err != nil {
+		return nil, fmt.Errorf("error preparing query GetSealedAIProviderKeys: %w", err)
+	}
+	if q.getSealedAIProvidersStmt, err = db.PrepareContext(ctx, getSealedAIProviders); err != nil {
+		return nil, fmt.Errorf("error preparing query GetSealedAIProviders: %w", err)
 	}
 	if q.getUserByIDStmt, err = db.PrepareContext(ctx, getUserByID); err != nil {
 		return nil, fmt.Errorf("error preparing query GetUserByID: %w", err)
@@ -198,6 +219,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.raiseGenerationStmt, err = db.PrepareContext(ctx, raiseGeneration); err != nil {
 		return nil, fmt.Errorf("error preparing query RaiseGeneration: %w", err)
 	}
+	if q.raiseKeyEpochStmt, err = db.PrepareContext(ctx, raiseKeyEpoch); err != nil {
+		return nil, fmt.Errorf("error preparing query RaiseKeyEpoch: %w", err)
+	}
 	if q.touchAIProviderStmt, err = db.PrepareContext(ctx, touchAIProvider); err != nil {
 		return nil, fmt.Errorf("error preparing query TouchAIProvider: %w", err)
 	}
@@ -219,6 +243,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.updateAuditHeadStmt, err = db.PrepareContext(ctx, updateAuditHead); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateAuditHead: %w", err)
 	}
+	if q.updateDBCryptKeyStmt, err = db.PrepareContext(ctx, updateDBCryptKey); err != nil {
+		return nil, fmt.Errorf("error preparing query UpdateDBCryptKey: %w", err)
+	}
 	if q.updateEncryptedAIProviderKeyStmt, err = db.PrepareContext(ctx, updateEncryptedAIProviderKey); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateEncryptedAIProviderKey: %w", err)
 	}
@@ -231,14 +258,27 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.updateUserStmt, err = db.PrepareContext(ctx, updateUser); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateUser: %w", err)
 	}
+	if q.upsertReplicaStmt, err = db.PrepareContext(ctx, upsertReplica); err != nil {
+		return nil, fmt.Errorf("error preparing query UpsertReplica: %w", err)
+	}
 	return &q, nil
 }
 
 func (q *Queries) Close() error {
 	var err error
+	if q.countAIProviderAPIKeysStmt != nil {
+		if cerr := q.countAIProviderAPIKeysStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countAIProviderAPIKeysStmt: %w", cerr)
+		}
+	}
 	if q.countAIProviderKeysStmt != nil {
 		if cerr := q.countAIProviderKeysStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countAIProviderKeysStmt: %w", cerr)
+		}
+	}
+	if q.countAIProviderSettingsStmt != nil {
+		if cerr := q.countAIProviderSettingsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countAIProviderSettingsStmt: %w", cerr)
 		}
 	}
 	if q.countAPIKeysOfOwnerStmt != nil {
@@ -274,6 +314,16 @@ func (q *Queries) Close() error {
 	if q.deleteChangesBeforeStmt != nil {
 		if cerr := q.deleteChangesBeforeStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteChangesBeforeStmt: %w", cerr)
+		}
+	}
+	if q.deleteReplicaStmt != nil {
+		if cerr := q.deleteReplicaStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteReplicaStmt: %w", cerr)
+		}
+	}
+	if q.deleteReplicasBeforeStmt != nil {
+		if cerr := q.deleteReplicasBeforeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteReplicasBeforeStmt: %w", cerr)
 		}
 	}
 	if q.deleteRoleStmt != nil {
@@ -431,6 +481,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing getOldestChangeStmt: %w", cerr)
 		}
 	}
+	if q.getReplicasStmt != nil {
+		if cerr := q.getReplicasStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getReplicasStmt: %w", cerr)
+		}
+	}
 	if q.getRoleByIDStmt != nil {
 		if cerr := q.getRoleByIDStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getRoleByIDStmt: %w", cerr)
@@ -444,6 +499,16 @@ func (q *Queries) Close() error {
 	if q.getRolesStmt != nil {
 		if cerr := q.getRolesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getRolesStmt: %w", cerr)
+		}
+	}
+	if q.getSealedAIProviderKeysStmt != nil {
+		if cerr := q.getSealedAIProviderKeysStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getSealedAIProviderKeysStmt: %w", cerr)
+		}
+	}
+	if q.getSealedAIProvidersStmt != nil {
+		if cerr := q.getSealedAIProvidersStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getSealedAIProvidersStmt: %w", cerr)
 		}
 	}
 	if q.getUserByIDStmt != nil {
@@ -526,6 +591,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing raiseGenerationStmt: %w", cerr)
 		}
 	}
+	if q.raiseKeyEpochStmt != nil {
+		if cerr := q.raiseKeyEpochStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing raiseKeyEpochStmt: %w", cerr)
+		}
+	}
 	if q.touchAIProviderStmt != nil {
 		if cerr := q.touchAIProviderStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing touchAIProviderStmt: %w", cerr)
@@ -561,6 +631,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing updateAuditHeadStmt: %w", cerr)
 		}
 	}
+	if q.updateDBCryptKeyStmt != nil {
+		if cerr := q.updateDBCryptKeyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing updateDBCryptKeyStmt: %w", cerr)
+		}
+	}
 	if q.updateEncryptedAIProviderKeyStmt != nil {
 		if cerr := q.updateEncryptedAIProviderKeyStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing updateEncryptedAIProviderKeyStmt: %w", cerr)
@@ -579,6 +654,11 @@ func (q *Queries) Close() error {
 	if q.updateUserStmt != nil {
 		if cerr := q.updateUserStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing updateUserStmt: %w", cerr)
+		}
+	}
+	if q.upsertReplicaStmt != nil {
+		if cerr := q.upsertReplicaStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing upsertReplicaStmt: %w", cerr)
 		}
 	}
 	return err
@@ -620,7 +700,9 @@ func (q *Queries) queryRow(ctx context.Context, stmt *sql.Stmt, query string, ar
 type Queries struct {
 	db                                    DBTX
 	tx                                    *sql.Tx
+	countAIProviderAPIKeysStmt            *sql.Stmt
 	countAIProviderKeysStmt               *sql.Stmt
+	countAIProviderSettingsStmt           *sql.Stmt
 	countAPIKeysOfOwnerStmt               *sql.Stmt
 	countUsersOfRoleStmt                  *sql.Stmt
 	deleteAIProviderByIDStmt              *sql.Stmt
@@ -628,6 +710,8 @@ type Queries struct {
 	deleteAPIKeyStmt                      *sql.Stmt
 	deleteAuditLogsBelowStmt              *sql.Stmt
 	deleteChangesBeforeStmt               *sql.Stmt
+	deleteReplicaStmt                     *sql.Stmt
+	deleteReplicasBeforeStmt              *sql.Stmt
 	deleteRoleStmt                        *sql.Stmt
 	deleteUserStmt                        *sql.Stmt
 	getAIProviderByIDStmt                 *sql.Stmt
@@ -659,9 +743,12 @@ type Queries struct {
 	getOldestAuditIndexStmt               *sql.Stmt
 	getOldestAuditIndexSinceStmt          *sql.Stmt
 	getOldestChangeStmt                   *sql.Stmt
+	getReplicasStmt                       *sql.Stmt
 	getRoleByIDStmt                       *sql.Stmt
 	getRoleByNameStmt                     *sql.Stmt
 	getRolesStmt                          *sql.Stmt
+	getSealedAIProviderKeysStmt           *sql.Stmt
+	getSealedAIProvidersStmt              *sql.Stmt
 	getUserByIDStmt                       *sql.Stmt
 	getUserByNameStmt                     *sql.Stmt
 	getUsersStmt                          *sql.Stmt
@@ -678,6 +765,7 @@ type Queries struct {
 	lockInstallationStmt                  *sql.Stmt
 	purgeAIProviderByIDStmt               *sql.Stmt
 	raiseGenerationStmt                   *sql.Stmt
+	raiseKeyEpochStmt                     *sql.Stmt
 	touchAIProviderStmt                   *sql.Stmt
 	touchAIProviderKeyStmt                *sql.Stmt
 	touchAPIKeyStmt                       *sql.Stmt
@@ -685,17 +773,21 @@ type Queries struct {
 	updateAIProviderKeyStmt               *sql.Stmt
 	updateAPIKeyStmt                      *sql.Stmt
 	updateAuditHeadStmt                   *sql.Stmt
+	updateDBCryptKeyStmt                  *sql.Stmt
 	updateEncryptedAIProviderKeyStmt      *sql.Stmt
 	updateEncryptedAIProviderSettingsStmt *sql.Stmt
 	updateRoleStmt                        *sql.Stmt
 	updateUserStmt                        *sql.Stmt
+	upsertReplicaStmt                     *sql.Stmt
 }
 
 func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 	return &Queries{
 		db:                                    tx,
 		tx:                                    tx,
+		countAIProviderAPIKeysStmt:            q.countAIProviderAPIKeysStmt,
 		countAIProviderKeysStmt:               q.countAIProviderKeysStmt,
+		countAIProviderSettingsStmt:           q.countAIProviderSettingsStmt,
 		countAPIKeysOfOwnerStmt:               q.countAPIKeysOfOwnerStmt,
 		countUsersOfRoleStmt:                  q.countUsersOfRoleStmt,
 		deleteAIProviderByIDStmt:              q.deleteAIProviderByIDStmt,
@@ -703,6 +795,8 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		deleteAPIKeyStmt:                      q.deleteAPIKeyStmt,
 		deleteAuditLogsBelowStmt:              q.deleteAuditLogsBelowStmt,
 		deleteChangesBeforeStmt:               q.deleteChangesBeforeStmt,
+		deleteReplicaStmt:                     q.deleteReplicaStmt,
+		deleteReplicasBeforeStmt:              q.deleteReplicasBeforeStmt,
 		deleteRoleStmt:                        q.deleteRoleStmt,
 		deleteUserStmt:                        q.deleteUserStmt,
 		getAIProviderByIDStmt:                 q.getAIProviderByIDStmt,
@@ -734,9 +828,12 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getOldestAuditIndexStmt:               q.getOldestAuditIndexStmt,
 		getOldestAuditIndexSinceStmt:          q.getOldestAuditIndexSinceStmt,
 		getOldestChangeStmt:                   q.getOldestChangeStmt,
+		getReplicasStmt:                       q.getReplicasStmt,
 		getRoleByIDStmt:                       q.getRoleByIDStmt,
 		getRoleByNameStmt:                     q.getRoleByNameStmt,
 		getRolesStmt:                          q.getRolesStmt,
+		getSealedAIProviderKeysStmt:           q.getSealedAIProviderKeysStmt,
+		getSealedAIProvidersStmt:              q.getSealedAIProvidersStmt,
 		getUserByIDStmt:                       q.getUserByIDStmt,
 		getUserByNameStmt:                     q.getUserByNameStmt,
 		getUsersStmt:                          q.getUsersStmt,
@@ -753,6 +850,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		lockInstallationStmt:                  q.lockInstallationStmt,
 		purgeAIProviderByIDStmt:               q.purgeAIProviderByIDStmt,
 		raiseGenerationStmt:                   q.raiseGenerationStmt,
+		raiseKeyEpochStmt:                     q.raiseKeyEpochStmt,
 		touchAIProviderStmt:                   q.touchAIProviderStmt,
 		touchAIProviderKeyStmt:                q.touchAIProviderKeyStmt,
 		touchAPIKeyStmt:                       q.touchAPIKeyStmt,
@@ -760,9 +858,11 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		updateAIProviderKeyStmt:               q.updateAIProviderKeyStmt,
 		updateAPIKeyStmt:                      q.updateAPIKeyStmt,
 		updateAuditHeadStmt:                   q.updateAuditHeadStmt,
+		updateDBCryptKeyStmt:                  q.updateDBCryptKeyStmt,
 		updateEncryptedAIProviderKeyStmt:      q.updateEncryptedAIProviderKeyStmt,
 		updateEncryptedAIProviderSettingsStmt: q.updateEncryptedAIProviderSettingsStmt,
 		updateRoleStmt:                        q.updateRoleStmt,
 		updateUserStmt:                        q.updateUserStmt,
+		upsertReplicaStmt:                     q.upsertReplicaStmt,
 	}
 }

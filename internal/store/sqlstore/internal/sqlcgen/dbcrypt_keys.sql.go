@@ -12,7 +12,7 @@ import (
 )
 
 const getDBCryptKey = `-- name: GetDBCryptKey :one
-SELECT number, active_key_digest, revoked_key_digest, purpose, wrapped_key, kek_id, check_value, created_at, revoked_at FROM dbcrypt_keys
+SELECT number, active_key_digest, revoked_key_digest, purpose, wrapped_key, kek_id, check_value, created_at, revoked_at, promoted_at, rotation, former_kek_ids FROM dbcrypt_keys
 WHERE active_key_digest = CAST($1 AS TEXT) OR revoked_key_digest = CAST($1 AS TEXT)
 `
 
@@ -29,12 +29,15 @@ func (q *Queries) GetDBCryptKey(ctx context.Context, digest string) (DBCryptKey,
 		&i.CheckValue,
 		&i.CreatedAt,
 		&i.RevokedAt,
+		&i.PromotedAt,
+		&i.Rotation,
+		&i.FormerKEKIDs,
 	)
 	return i, err
 }
 
 const getDBCryptKeys = `-- name: GetDBCryptKeys :many
-SELECT number, active_key_digest, revoked_key_digest, purpose, wrapped_key, kek_id, check_value, created_at, revoked_at FROM dbcrypt_keys ORDER BY number
+SELECT number, active_key_digest, revoked_key_digest, purpose, wrapped_key, kek_id, check_value, created_at, revoked_at, promoted_at, rotation, former_kek_ids FROM dbcrypt_keys ORDER BY number
 `
 
 func (q *Queries) GetDBCryptKeys(ctx context.Context) ([]DBCryptKey, error) {
@@ -56,6 +59,9 @@ func (q *Queries) GetDBCryptKeys(ctx context.Context) ([]DBCryptKey, error) {
 			&i.CheckValue,
 			&i.CreatedAt,
 			&i.RevokedAt,
+			&i.PromotedAt,
+			&i.Rotation,
+			&i.FormerKEKIDs,
 		); err != nil {
 			return nil, err
 		}
@@ -71,8 +77,8 @@ func (q *Queries) GetDBCryptKeys(ctx context.Context) ([]DBCryptKey, error) {
 }
 
 const insertDBCryptKey = `-- name: InsertDBCryptKey :one
-INSERT INTO dbcrypt_keys (number, active_key_digest, purpose, wrapped_key, kek_id, check_value, created_at)
-VALUES ((SELECT CAST(COALESCE(MAX(number), 0) + 1 AS BIGINT) FROM dbcrypt_keys), $1, $2, $3, $4, $5, $6) RETURNING number, active_key_digest, revoked_key_digest, purpose, wrapped_key, kek_id, check_value, created_at, revoked_at
+INSERT INTO dbcrypt_keys (number, active_key_digest, purpose, wrapped_key, kek_id, check_value, promoted_at, created_at)
+VALUES ((SELECT CAST(COALESCE(MAX(number), 0) + 1 AS BIGINT) FROM dbcrypt_keys), $1, $2, $3, $4, $5, $6, $7) RETURNING number, active_key_digest, revoked_key_digest, purpose, wrapped_key, kek_id, check_value, created_at, revoked_at, promoted_at, rotation, former_kek_ids
 `
 
 type InsertDBCryptKeyParams struct {
@@ -81,6 +87,7 @@ type InsertDBCryptKeyParams struct {
 	WrappedKey      []byte
 	KEKID           string
 	CheckValue      []byte
+	PromotedAt      sql.NullTime
 	CreatedAt       time.Time
 }
 
@@ -91,6 +98,7 @@ func (q *Queries) InsertDBCryptKey(ctx context.Context, arg InsertDBCryptKeyPara
 		arg.WrappedKey,
 		arg.KEKID,
 		arg.CheckValue,
+		arg.PromotedAt,
 		arg.CreatedAt,
 	)
 	var i DBCryptKey
@@ -104,6 +112,59 @@ func (q *Queries) InsertDBCryptKey(ctx context.Context, arg InsertDBCryptKeyPara
 		&i.CheckValue,
 		&i.CreatedAt,
 		&i.RevokedAt,
+		&i.PromotedAt,
+		&i.Rotation,
+		&i.FormerKEKIDs,
+	)
+	return i, err
+}
+
+const updateDBCryptKey = `-- name: UpdateDBCryptKey :one
+UPDATE dbcrypt_keys
+SET active_key_digest = $1, revoked_key_digest = $2, wrapped_key = $3,
+    kek_id = $4, former_kek_ids = $5, promoted_at = $6, rotation = $7, revoked_at = $8
+WHERE number = $9
+RETURNING number, active_key_digest, revoked_key_digest, purpose, wrapped_key, kek_id, check_value, created_at, revoked_at, promoted_at, rotation, former_kek_ids
+`
+
+type UpdateDBCryptKeyParams struct {
+	ActiveKeyDigest  sql.NullString
+	RevokedKeyDigest sql.NullString
+	WrappedKey       []byte
+	KEKID            string
+	FormerKEKIDs     string
+	PromotedAt       sql.NullTime
+	Rotation         string
+	RevokedAt        sql.NullTime
+	Number           int64
+}
+
+func (q *Queries) UpdateDBCryptKey(ctx context.Context, arg UpdateDBCryptKeyParams) (DBCryptKey, error) {
+	row := q.queryRow(ctx, q.updateDBCryptKeyStmt, updateDBCryptKey,
+		arg.ActiveKeyDigest,
+		arg.RevokedKeyDigest,
+		arg.WrappedKey,
+		arg.KEKID,
+		arg.FormerKEKIDs,
+		arg.PromotedAt,
+		arg.Rotation,
+		arg.RevokedAt,
+		arg.Number,
+	)
+	var i DBCryptKey
+	err := row.Scan(
+		&i.Number,
+		&i.ActiveKeyDigest,
+		&i.RevokedKeyDigest,
+		&i.Purpose,
+		&i.WrappedKey,
+		&i.KEKID,
+		&i.CheckValue,
+		&i.CreatedAt,
+		&i.RevokedAt,
+		&i.PromotedAt,
+		&i.Rotation,
+		&i.FormerKEKIDs,
 	)
 	return i, err
 }

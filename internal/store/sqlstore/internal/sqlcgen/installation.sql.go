@@ -52,7 +52,7 @@ func (q *Queries) GetChangesSince(ctx context.Context, arg GetChangesSinceParams
 }
 
 const getInstallation = `-- name: GetInstallation :one
-SELECT singleton, id, generation, created_at FROM installation
+SELECT singleton, id, generation, created_at, key_epoch FROM installation
 `
 
 func (q *Queries) GetInstallation(ctx context.Context) (Installation, error) {
@@ -63,6 +63,7 @@ func (q *Queries) GetInstallation(ctx context.Context) (Installation, error) {
 		&i.ID,
 		&i.Generation,
 		&i.CreatedAt,
+		&i.KeyEpoch,
 	)
 	return i, err
 }
@@ -125,4 +126,13 @@ func (q *Queries) RaiseGeneration(ctx context.Context) (int64, error) {
 	var generation int64
 	err := row.Scan(&generation)
 	return generation, err
+}
+
+const raiseKeyEpoch = `-- name: RaiseKeyEpoch :exec
+UPDATE installation SET key_epoch = key_epoch + 1
+`
+
+func (q *Queries) RaiseKeyEpoch(ctx context.Context) error {
+	_, err := q.exec(ctx, q.raiseKeyEpochStmt, raiseKeyEpoch)
+	return err
 }

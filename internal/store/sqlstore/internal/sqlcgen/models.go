@@ -144,6 +144,9 @@ type DBCryptKey struct {
 	CheckValue       []byte
 	CreatedAt        time.Time
 	RevokedAt        sql.NullTime
+	PromotedAt       sql.NullTime
+	Rotation         string
+	FormerKEKIDs     string
 }
 
 type Installation struct {
@@ -151,6 +154,18 @@ type Installation struct {
 	ID         string
 	Generation int64
 	CreatedAt  time.Time
+	KeyEpoch   int64
+}
+
+type Replica struct {
+	ID        string
+	Name      string
+	Version   string
+	KeyEpoch  int64
+	KEKIDs    string
+	KeyError  string
+	StartedAt time.Time
+	SeenAt    time.Time
 }
 
 type Role struct {
