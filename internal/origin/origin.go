@@ -7,8 +7,12 @@ import (
 	"strings"
 )
 
-// Of returns scheme, host and port of a base URL in lower case, the port always
-// given. A URL without a host has the origin "".
+// Of returns scheme, host and port of a base URL, its ASCII letters in lower
+// case, the port always given. A URL without a host has the origin "".
+//
+// Letters beyond ASCII stay as they are: unicode folds the Turkish İ to i, while
+// a dialler takes it for a letter of its own, so that two hosts would have one
+// origin.
 func Of(baseURL string) string {
 	u, err := url.Parse(baseURL)
 	if err != nil || u.Hostname() == "" {
@@ -18,5 +22,16 @@ func Of(baseURL string) string {
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[scheme]
 	}
-	return scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port
+	return scheme + "://" + lower(u.Hostname()) + ":" + port
+}
+
+// lower works on bytes, so that what is no UTF-8 stays as it is, too.
+func lower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] += 'a' - 'A'
+		}
+	}
+	return string(b)
 }

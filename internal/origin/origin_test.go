@@ -1,7 +1,9 @@
 package origin_test
 
 import (
+	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/gatehousehq/gatehouse/internal/origin"
 )
@@ -18,6 +20,7 @@ func TestOf(t *testing.T) {
 		"https://api.example.com:8443/x": "https://api.example.com:8443",
 		"http://[::1]:9/v1":              "http://::1:9",
 		"ftp://h":                        "ftp://h:",
+		"https://API.EXAMPLE.İ":          "https://api.example.İ:443",
 		"":                               "",
 		"/v1":                            "",
 		"https://:443":                   "",
@@ -26,5 +29,24 @@ func TestOf(t *testing.T) {
 		if got := origin.Of(in); got != want {
 			t.Errorf("Of(%q) = %q, want %q", in, got, want)
 		}
+	}
+}
+
+// A dialler does not take a letter beyond ASCII for one of ASCII, or not every
+// time: so a host that has one never has the origin of a host that has none.
+func TestNoOtherLetterPassesForOneOfASCII(t *testing.T) {
+	t.Parallel()
+	folds := 0
+	for r := rune(unicode.MaxASCII + 1); r <= 0x1ffff; r++ { // beyond there is nothing with two cases
+		host := "api" + string(r) + ".example"
+		if strings.ToLower(host)[3] <= unicode.MaxASCII {
+			folds++
+		}
+		if got := origin.Of("https://" + host); got != "" && !strings.ContainsFunc(got, func(r rune) bool { return r > unicode.MaxASCII }) {
+			t.Errorf("Of(%q) = %q", host, got)
+		}
+	}
+	if folds != 2 {
+		t.Errorf("%d letters fold into ASCII, want İ and the Kelvin sign", folds)
 	}
 }

@@ -46,11 +46,14 @@ func TestASecretOpensOnlyWhereItBelongs(t *testing.T) {
 		"re-aimed by another host": func(t *testing.T, s *storetest.Store, mine, _ store.ProviderKey) {
 			s.Exec(t, "UPDATE ai_providers SET base_url = 'https://thief.example/v1' WHERE id = $1", mine.ProviderID)
 		},
+		"re-aimed by a host that folds into the old one": func(t *testing.T, s *storetest.Store, mine, _ store.ProviderKey) {
+			s.Exec(t, "UPDATE ai_providers SET base_url = 'https://provİder.example/v1' WHERE id = $1", mine.ProviderID)
+		},
 		"re-aimed by another scheme": func(t *testing.T, s *storetest.Store, mine, _ store.ProviderKey) {
-			s.Exec(t, "UPDATE ai_providers SET base_url = 'http://vendor.example/v1' WHERE id = $1", mine.ProviderID)
+			s.Exec(t, "UPDATE ai_providers SET base_url = 'http://provider.example/v1' WHERE id = $1", mine.ProviderID)
 		},
 		"re-aimed by another port": func(t *testing.T, s *storetest.Store, mine, _ store.ProviderKey) {
-			s.Exec(t, "UPDATE ai_providers SET base_url = 'https://vendor.example:444/v1' WHERE id = $1", mine.ProviderID)
+			s.Exec(t, "UPDATE ai_providers SET base_url = 'https://provider.example:444/v1' WHERE id = $1", mine.ProviderID)
 		},
 		"planted as plaintext": func(t *testing.T, s *storetest.Store, mine, _ store.ProviderKey) {
 			s.Exec(t, "UPDATE ai_provider_keys SET api_key = $1 WHERE id = $2", []byte("sk-planted-0123456789-0123456789-0123456789-0123456789-0123456789-0123456789-0123456789-0123456789-0123456789-0123456789"), mine.ID)
@@ -68,8 +71,8 @@ func TestASecretOpensOnlyWhereItBelongs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			storetest.Each(t, func(t *testing.T, s *storetest.Store) {
-				a := dbgen.Provider(t, s.DB, store.Provider{BaseURL: "https://vendor.example/v1"})
-				b := dbgen.Provider(t, s.DB, store.Provider{BaseURL: "https://vendor.example/v1"})
+				a := dbgen.Provider(t, s.DB, store.Provider{BaseURL: "https://provider.example/v1"})
+				b := dbgen.Provider(t, s.DB, store.Provider{BaseURL: "https://provider.example/v1"})
 				mine := dbgen.ProviderKey(t, s.DB, store.ProviderKey{ProviderID: a.ID, APIKey: secret.New(plain)})
 				other := dbgen.ProviderKey(t, s.DB, store.ProviderKey{ProviderID: b.ID})
 				if got, err := openKey(t, s, mine.ID); err != nil || got != plain {
