@@ -47,6 +47,14 @@ var errCell = errors.New("the sealed value does not open")
 
 // seal returns a cell that holds plain, under the data key with that digest.
 func seal(key DataKey, place []string, plain string) ([]byte, error) {
+	var random [saltSize + nonceSize]byte
+	rand.Read(random[:]) // never fails
+	return sealWith(random, key, place, plain)
+}
+
+// sealWith returns the cell with that salt and nonce. No two cells may share
+// them: all but the tests that know the answer want seal.
+func sealWith(random [saltSize + nonceSize]byte, key DataKey, place []string, plain string) ([]byte, error) {
 	id, err := keyID(key.Digest)
 	if err != nil {
 		return nil, err
@@ -54,7 +62,7 @@ func seal(key DataKey, place []string, plain string) ([]byte, error) {
 	cell := make([]byte, headerSize+nonceSize, headerSize+nonceSize+padded(len(plain))+tagSize)
 	cell[0] = version
 	copy(cell[1:], id)
-	rand.Read(cell[1+keyIDSize:]) // salt and nonce; never fails
+	copy(cell[1+keyIDSize:], random[:])
 	aead, err := cellAEAD(key, cell[1+keyIDSize:headerSize])
 	if err != nil {
 		return nil, err
