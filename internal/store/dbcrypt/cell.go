@@ -12,7 +12,8 @@ import (
 	"slices"
 )
 
-// The format of a sealed cell:
+// The format of a sealed cell (docs/reference/cell-format.md has all of it, and
+// testdata known answers):
 //
 //	version  1 byte, 1
 //	key id   16 bytes, the first half of the digest of the data key
