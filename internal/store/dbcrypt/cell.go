@@ -92,10 +92,11 @@ func open(key DataKey, place []string, cell []byte) (string, error) {
 	if err != nil {
 		return "", errCell
 	}
-	n := int(binary.BigEndian.Uint32(buf))
-	if n > len(buf)-4 || padded(n) != len(buf) {
+	size := binary.BigEndian.Uint32(buf)
+	if uint64(size) > uint64(len(buf)-4) || padded(int(size)) != len(buf) { // an int may have 32 bits
 		return "", errCell
 	}
+	n := int(size)
 	return string(buf[4 : 4+n]), nil
 }
 
