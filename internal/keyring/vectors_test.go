@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/gatehousehq/gatehouse/internal/keyring"
 	"github.com/gatehousehq/gatehouse/internal/secret"
@@ -36,6 +37,7 @@ func (h *hexText) UnmarshalText(text []byte) error {
 func (k knownKey) row() store.EncryptionKey {
 	return store.EncryptionKey{
 		ActiveDigest: k.Digest, Purpose: k.Purpose, KEKID: k.KEKID, WrappedKey: string(k.Wrapped), CheckValue: string(k.Check),
+		PromotedAt: time.Unix(1, 0),
 	}
 }
 
@@ -83,34 +85,34 @@ func TestKnownKeys(t *testing.T) {
 		t.Fatalf("there are %d rings, %d keys that are refused, %d fingerprints", len(known.Rings), len(known.Refused), len(known.Fingerprints))
 	}
 	for i, r := range known.Rings {
-		kek, err := keyring.ParseKEK([]byte(r.File))
+		kek, err := keyring.ParseLocal([]byte(r.File))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if kek.ID() != r.ID {
 			t.Errorf("the id of KEK %d is %s, want %s", i, kek.ID(), r.ID)
 		}
-		ring, err := kek.Unwrap(r.Installation, rowsOf(r.Keys))
-		if err != nil {
+		ring := keyring.NewRing(r.Installation, []keyring.KEK{kek})
+		if err := ring.Load(t.Context(), rowsOf(r.Keys), 1); err != nil {
 			t.Fatal(err)
 		}
-		for j, got := range []dbcrypt.DataKey{ring.Primary(), ring.Fingerprinting(), ring.Signing()} {
+		for j, got := range []dbcrypt.DataKey{ring.Current().Primary, ring.Current().Fingerprinting, ring.Signing()} {
 			if want := r.Keys[j]; got.Digest != want.Digest || got.Secret != secret.New(string(want.DataKey)) {
 				t.Errorf("the %s key of ring %d differs", want.Purpose, i)
 			}
 		}
-		if made := kek.Generate(r.Installation, store.ForSealing); len(made.WrappedKey) != len(r.Keys[0].Wrapped) || len(made.CheckValue) != len(r.Keys[0].Check) {
+		if made, err := ring.Generate(t.Context(), store.ForSealing); err != nil || len(made.WrappedKey) != len(r.Keys[0].Wrapped) || len(made.CheckValue) != len(r.Keys[0].Check) {
 			t.Errorf("a new key is wrapped in %d bytes, and checked by %d", len(made.WrappedKey), len(made.CheckValue))
 		}
 	}
 
 	one := known.Rings[0]
-	kek, err := keyring.ParseKEK([]byte(one.File))
+	kek, err := keyring.ParseLocal([]byte(one.File))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, k := range known.Refused {
-		if _, err := kek.Unwrap(one.Installation, rowsOf(one.Keys, k)); err == nil {
+		if err := keyring.NewRing(one.Installation, []keyring.KEK{kek}).Load(t.Context(), rowsOf(one.Keys, k), 1); err == nil {
 			t.Errorf("%s: opens", k.Name)
 		}
 	}
@@ -127,8 +129,4 @@ func TestKnownKeys(t *testing.T) {
 // fingerprinting is a key that makes fingerprints, and no other.
 type fingerprinting struct{ key dbcrypt.DataKey }
 
-func (fingerprinting) Primary() dbcrypt.DataKey { return dbcrypt.DataKey{} }
-
-func (fingerprinting) ByDigest(string) (dbcrypt.DataKey, bool) { return dbcrypt.DataKey{}, false }
-
-func (f fingerprinting) Fingerprinting() dbcrypt.DataKey { return f.key }
+func (f fingerprinting) Current() dbcrypt.KeySet { return dbcrypt.KeySet{Fingerprinting: f.key} }

@@ -154,7 +154,7 @@ func swapsThatOpen(t *testing.T, spots []spot, without int) (n int) {
 		return p
 	}
 	for i, from := range spots {
-		key, ok := from.keys.ByDigest(*from.sealing.KeyID)
+		key, ok := from.keys.Current().ByDigest[*from.sealing.KeyID]
 		if !ok {
 			t.Fatalf("%s has no key", from.what)
 		}
@@ -167,7 +167,7 @@ func swapsThatOpen(t *testing.T, spots []spot, without int) (n int) {
 			if i == j {
 				continue
 			}
-			other, ok := at.keys.ByDigest(*at.sealing.KeyID)
+			other, ok := at.keys.Current().ByDigest[*at.sealing.KeyID]
 			if !ok {
 				t.Fatalf("%s has no key", at.what)
 			}

@@ -123,7 +123,7 @@ func TestSettingsOpenOnlyWhereTheyBelong(t *testing.T) {
 		"with an older revision":                         set("secret_revision = 0"),
 		"with a revision yet to come":                    set("secret_revision = secret_revision + 1"),
 		"under the name of another data key, which is kept": func(t *testing.T, s *storetest.Store, mine, _ store.Provider) {
-			s.Exec(t, "UPDATE ai_providers SET settings_key_id = $1 WHERE id = $2", s.Ring.Fingerprinting().Digest, mine.ID)
+			s.Exec(t, "UPDATE ai_providers SET settings_key_id = $1 WHERE id = $2", s.Ring.Current().Fingerprinting.Digest, mine.ID)
 		},
 		"a key in the place of settings": func(t *testing.T, s *storetest.Store, mine, _ store.Provider) {
 			k := dbgen.ProviderKey(t, s.DB, store.ProviderKey{ID: mine.ID, ProviderID: mine.ID})

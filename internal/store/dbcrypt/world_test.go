@@ -72,20 +72,18 @@ func keyID(provider, n int) string {
 
 // turning is two data keys, of which one after the other is primary: a change of
 // the data key without a rotation.
-type turning struct{ now int }
-
-func (k *turning) Primary() dbcrypt.DataKey { return sharedKey(k.now) }
-
-func (k *turning) ByDigest(digest string) (dbcrypt.DataKey, bool) {
-	for n := range 2 {
-		if key := sharedKey(n); key.Digest == digest {
-			return key, true
-		}
-	}
-	return dbcrypt.DataKey{}, false
+type turning struct {
+	now   int
+	epoch int64
 }
 
-func (k *turning) Fingerprinting() dbcrypt.DataKey { return sharedKey(2) }
+func (k *turning) Current() dbcrypt.KeySet {
+	set := dbcrypt.KeySet{Epoch: k.epoch, Primary: sharedKey(k.now), Fingerprinting: sharedKey(2), ByDigest: map[string]dbcrypt.DataKey{}}
+	for n := range 2 {
+		set.ByDigest[sharedKey(n).Digest] = sharedKey(n)
+	}
+	return set
+}
 
 func sharedKey(n int) dbcrypt.DataKey {
 	return dbcrypt.DataKey{Digest: strings.Repeat(fmt.Sprintf("%02x", 0xa0+n), 32), Secret: secret.New(strings.Repeat(string(rune('k'+n)), 32))}
@@ -112,7 +110,9 @@ func (w world) make(t *testing.T) (spots []spot) {
 				return err
 			}
 		}
-		return nil
+		var err error
+		keys.epoch, err = tx.Changes.KeyEpoch(ctx)
+		return err
 	})
 	plain := map[string]string{} // by row
 	for revision := range revisions {
@@ -230,7 +230,7 @@ func beyond(t *testing.T, spots []spot) []spot {
 	bare.what, bare.sealing.Public = "settings of which nothing is shown", nil
 	// The header of a cell has half the digest. This is another one with the same
 	// half, and the same key.
-	named, _ := key.keys.ByDigest(*key.sealing.KeyID)
+	named := key.keys.Current().ByDigest[*key.sealing.KeyID]
 	named.Digest = named.Digest[:32] + strings.Repeat("0", 32)
 	alias.what, alias.keys, alias.sealing.KeyID = "the same key by another name", oneKey{named}, &named.Digest
 	return []spot{table, column, alias, bare}
@@ -239,10 +239,6 @@ func beyond(t *testing.T, spots []spot) []spot {
 // oneKey is a key ring with one key in it.
 type oneKey struct{ dbcrypt.DataKey }
 
-func (k oneKey) Primary() dbcrypt.DataKey { return k.DataKey }
-
-func (k oneKey) ByDigest(digest string) (dbcrypt.DataKey, bool) {
-	return k.DataKey, digest == k.Digest
+func (k oneKey) Current() dbcrypt.KeySet {
+	return dbcrypt.KeySet{Primary: k.DataKey, Fingerprinting: k.DataKey, ByDigest: map[string]dbcrypt.DataKey{k.Digest: k.DataKey}}
 }
-
-func (k oneKey) Fingerprinting() dbcrypt.DataKey { return k.DataKey }
