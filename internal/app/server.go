@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/gatehousehq/gatehouse/client"
 	"github.com/gatehousehq/gatehouse/internal/auditlog"
 	"github.com/gatehousehq/gatehouse/internal/authn"
@@ -31,6 +33,7 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/lastuse"
 	"github.com/gatehousehq/gatehouse/internal/netguard"
 	"github.com/gatehousehq/gatehouse/internal/rbac"
+	"github.com/gatehousehq/gatehouse/internal/rotation"
 	"github.com/gatehousehq/gatehouse/internal/routing"
 	"github.com/gatehousehq/gatehouse/internal/seed"
 	"github.com/gatehousehq/gatehouse/internal/store"
@@ -80,6 +83,8 @@ type Server struct {
 	uses      *lastuse.Recorder
 	events    *tally.Tally
 	audit     *auditlog.Checkpointer
+	keeper    *rotation.Keeper
+	rotator   *rotation.Rotator
 	now       func() time.Time
 	transport *http.Transport
 	listener  net.Listener
@@ -125,6 +130,9 @@ func (s *Server) start(ctx context.Context, o Options) (err error) {
 	if s.audit, err = s.newCheckpointer(ctx, o); err != nil {
 		return err
 	}
+	if err := s.joinRotations(ctx, o); err != nil {
+		return err
+	}
 	if err := s.seed(ctx); err != nil {
 		return err
 	}
@@ -151,6 +159,24 @@ func (s *Server) start(ctx context.Context, o Options) (err error) {
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 	}
 	return nil
+}
+
+// joinRotations makes this process one of the replicas that hold the data keys.
+func (s *Server) joinRotations(ctx context.Context, o Options) error {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return err
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("find the name of this machine: %w", err)
+	}
+	s.keeper, s.rotator = rotation.New(rotation.Config{
+		DB: s.store.db, Ring: s.store.ring, Shared: s.store.backend.Shared(),
+		Self:      store.Replica{ID: id.String(), Name: name, Version: o.Version.Version, StartedAt: o.Now()},
+		Keyholder: authn.Keyholder, Rotator: authn.Rotator, Gone: s.cfg.ReplicaTimeout, Log: o.Log, Now: o.Now,
+	})
+	return s.keeper.Announce(ctx)
 }
 
 func listenError(address string, err error) error {
@@ -211,6 +237,7 @@ func (s *Server) handler(o Options) http.Handler {
 		KeyState: func(providerName, keyID string) client.KeyState {
 			return keyState(pool, s.table.Current().Provider(providerName), keyID)
 		},
+		Rotate:      s.rotator.Kick,
 		Checkpoints: s.audit, Installation: s.store.backend.Installation(),
 		Ready: s.ready, OnUse: s.uses.Token, TrustedProxies: s.cfg.TrustedProxies,
 		Version: o.Version, Log: o.Log, Now: o.Now,
@@ -305,6 +332,8 @@ func (s *Server) Serve(ctx context.Context) error {
 	work.Go(func() { s.uses.Run(background, flushUses) })
 	work.Go(func() { s.events.Run(background, s.store.db) })
 	work.Go(func() { s.retain(background, s.now) })
+	work.Go(func() { s.keeper.Run(background) })
+	work.Go(func() { s.rotator.Run(background) })
 	checkpoints, stopCheckpoints := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopCheckpoints()
 	var last sync.WaitGroup

@@ -45,6 +45,7 @@ type Config struct {
 	SeedMode                    seed.Mode
 	AuditCheckpoints            []string      // sinks; none is the file in the data directory
 	AuditRetention              time.Duration // zero is for ever
+	ReplicaTimeout              time.Duration
 
 	file     string
 	settings []string // the names of the flags that may be given in other ways
@@ -74,6 +75,7 @@ func (c *Config) Bind(fs *pflag.FlagSet) {
 	own.Var((*modeValue)(&c.SeedMode), "seed-mode", "what becomes of a provider that differs from what the environment says: keep, fail or overwrite")
 	own.StringSliceVar(&c.AuditCheckpoints, "audit-checkpoints", nil, "`places` outside the database that signed checkpoints of the audit log are sent to, separated by commas: stdout, file:PATH, or the URL of a webhook; left out: the file audit-checkpoints in the data directory. Keep a copy where nobody who can write to the database can")
 	own.DurationVar(&c.AuditRetention, "audit-retention", 0, "how long audit entries are kept, such as 8760h; 0 is for ever. What proves the rest of the log stays")
+	own.DurationVar(&c.ReplicaTimeout, "replica-timeout", 15*time.Second, "how long a replica may be silent before a rotation of the encryption keys goes on without it")
 	own.VisitAll(func(f *pflag.Flag) { c.settings = append(c.settings, f.Name) })
 	fs.AddFlagSet(own)
 	fs.StringVar(&c.file, "config", "", "YAML `file` with settings, named as the flags are")
@@ -186,6 +188,9 @@ func (c *Config) check() error {
 		if d < 0 || d == 0 && name != "shutdown-timeout" && name != "audit-retention" {
 			refuse("%s: must be longer than nothing", name)
 		}
+	}
+	if c.ReplicaTimeout < time.Second {
+		refuse("replica-timeout: must be a second at least")
 	}
 	if c.AuditRetention > 0 && c.AuditRetention < time.Hour {
 		refuse("audit-retention: must be an hour at least, or 0 for ever")

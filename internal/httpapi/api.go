@@ -37,6 +37,8 @@ type Config struct {
 	// Checkpoints signs checkpoints of the audit log, and Installation names it.
 	Checkpoints  *auditlog.Checkpointer
 	Installation string
+	// Rotate has a rotation of the encryption keys begin that was asked for.
+	Rotate func()
 	// Ready returns why the server cannot serve, or nil.
 	Ready func(context.Context) error
 	// OnUse, if not nil, hears of each token that was accepted.
@@ -90,6 +92,7 @@ func newAPI(cfg Config) *api {
 	a.registerTokens()
 	a.registerUsers()
 	a.registerRoles()
+	a.registerEncryption()
 	a.registerAudit()
 	a.registerVersion()
 	a.describeOpen()

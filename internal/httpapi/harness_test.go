@@ -36,12 +36,13 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 const (
-	providers = "/api/v1/ai/providers"
-	tokens    = "/api/v1/tokens"
-	auditPath = "/api/v1/audit"
-	usersPath = "/api/v1/users"
-	rolesPath = "/api/v1/roles"
-	vendor    = "https://api.example.com/v1" // a base URL; nothing here ever dials
+	providers      = "/api/v1/ai/providers"
+	tokens         = "/api/v1/tokens"
+	auditPath      = "/api/v1/audit"
+	encryptionPath = "/api/v1/encryption-keys"
+	usersPath      = "/api/v1/users"
+	rolesPath      = "/api/v1/roles"
+	vendor         = "https://api.example.com/v1" // a base URL; nothing here ever dials
 )
 
 // A server is the API on a listener of its own, over a fresh database with an
@@ -61,6 +62,8 @@ type shared struct {
 	owner store.User
 	log   *watched
 	used  uses
+	// rotations counts how often one was begun.
+	rotations atomic.Int64
 
 	// State, if not nil, answers for the gateway's key pool.
 	state atomic.Pointer[func(provider, keyID string) client.KeyState]
@@ -94,7 +97,7 @@ func start(t *testing.T, cfg sqlstore.Config) *server {
 	policy := netguard.Policy{Deny: []netip.Prefix{netip.MustParsePrefix("10.66.0.0/16")}}
 	routes := httpapi.New(httpapi.Config{
 		DB: s.DB, Auth: authn.New(s.DB, c.now, nil),
-		Checkpoints: checkpoints, Installation: s.Backend.Installation(),
+		Checkpoints: checkpoints, Installation: s.Backend.Installation(), Rotate: func() { s.rotations.Add(1) },
 		Rules: catalog.Rules{Reserved: gateway.Reserved(), CheckHost: policy.CheckHost},
 		KeyState: func(provider, keyID string) client.KeyState {
 			if fn := s.state.Load(); fn != nil {

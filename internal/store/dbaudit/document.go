@@ -21,7 +21,10 @@ const secretsMember = "_secrets"
 func documentDiff(name string, before, after, edited any, write func(name string, shown any) error) error {
 	old, oldSecrets, err := members(before, name)
 	if err != nil {
-		return err
+		// Somebody wrote to the database. It must be possible to put that right.
+		if err := write(name, map[string]bool{"unreadable": true}); err != nil {
+			return err
+		}
 	}
 	cur, curSecrets, err := members(after, name)
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/gatehousehq/gatehouse/internal/secret"
@@ -137,7 +138,7 @@ func (t table[T]) sealChanged(ctx context.Context, before, after *T) error {
 			if err != nil {
 				return fmt.Errorf("%s %s: %w", ref.Resource, ref.ID, err)
 			}
-			if fmt.Sprint(oldBinding) != fmt.Sprint(binding) || was.Ref().ID != ref.ID {
+			if !slices.Equal(oldBinding, binding) || was.Ref().ID != ref.ID {
 				return &store.InvalidError{Field: s.Column, Reason: "must be given again when what it is bound to changes"}
 			}
 			if s.Public != nil && *s.Public != *old.Public {
