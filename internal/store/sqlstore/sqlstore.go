@@ -3,7 +3,8 @@
 //
 // The queries are written in the part of PostgreSQL's dialect that both
 // understand (docs/adr/0002), and each is prepared on both by a test. What the
-// two do differently is in dialect.go, and nowhere else.
+// two do differently is in dialect.go, and what only files of SQLite need, to be
+// backed up, in backup.go.
 //
 // Lock order, in every transaction: the row of installation, then records, then
 // the row of audit_head.
