@@ -125,7 +125,7 @@ type AuditEntry struct {
 	Index        int64           `json:"index" doc:"Its place in the log; later entries have higher ones."`
 	Time         time.Time       `json:"time" doc:"When it happened."`
 	Actor        AuditActor      `json:"actor" doc:"Who did it."`
-	Action       string          `json:"action" doc:"What was done: create, update, delete, restore (of what was deleted), purge (for good) and so on."`
+	Action       string          `json:"action" doc:"What was done: create, update, delete, restore (of what was deleted; of audit_log: the database, from a backup), purge (for good) and so on."`
 	ResourceType string          `json:"resource_type" doc:"The kind of resource it was done to."`
 	ResourceID   string          `json:"resource_id" doc:"The id of the resource."`
 	Target       string          `json:"target" doc:"The resource as people know it; for a provider key, the id of its provider."`

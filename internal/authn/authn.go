@@ -38,7 +38,8 @@ var (
 	Rotator = system("rotator", rbac.SystemRotator)
 	// Verifier signs checkpoints of the audit log, and verifies it.
 	Verifier = system("audit verifier", rbac.SystemVerifier)
-	// Recovery makes an owner of a user again, at the machine.
+	// Recovery makes an owner of a user again, at the machine, and writes down
+	// that a backup was restored there.
 	Recovery = system("recovery", rbac.SystemRecovery)
 	// Archivist removes audit entries that are past their retention.
 	Archivist = system("audit archivist", rbac.SystemArchivist)

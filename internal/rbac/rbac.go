@@ -58,7 +58,7 @@ const (
 // permission names them. Whoever may update a record may restore it, and whoever
 // may delete it may purge it.
 const (
-	Restore     Action = "restore" // bring back what was deleted
+	Restore     Action = "restore" // bring back what was deleted; of the audit log: put back all there is, from a backup
 	Purge       Action = "purge"   // remove for good what was deleted
 	Denied      Action = "denied"
 	LoginFailed Action = "login_failed"
@@ -159,7 +159,8 @@ const (
 	// SystemVerifier reads the audit log, to sign its checkpoints and to verify
 	// it.
 	SystemVerifier Role = "system:verifier"
-	// SystemRecovery makes an owner of a user again, at the machine.
+	// SystemRecovery makes an owner of a user again, at the machine, and writes
+	// down that a backup was restored there.
 	SystemRecovery Role = "system:recovery"
 	// SystemArchivist removes audit entries that are past their retention.
 	SystemArchivist Role = "system:archivist"
@@ -205,7 +206,8 @@ var roles = map[Role]Grants{
 		Permission{EncryptionKey, Create}, Permission{EncryptionKey, Read}, Permission{EncryptionKey, Rotate}, Permission{Replica, Read}),
 	SystemKeyholder: everywhere(Permission{EncryptionKey, Read}, Permission{Replica, Update}),
 	SystemRecovery: everywhere(
-		Permission{User, Create}, Permission{User, Read}, Permission{User, Update}, Permission{APIKey, Create}),
+		Permission{User, Create}, Permission{User, Read}, Permission{User, Update}, Permission{APIKey, Create},
+		Permission{AuditLog, Create}),
 	SystemVerifier:  everywhere(Permission{AuditLog, Read}),
 	SystemArchivist: everywhere(Permission{AuditLog, Read}, Permission{AuditLog, Delete}),
 }
