@@ -71,7 +71,7 @@ func TestScripts(t *testing.T) {
 					}
 					return database == name, nil
 				},
-				Cmds: map[string]func(*testscript.TestScript, bool, []string){"serving": serving, "secretfree": secretFree, "stop": stop},
+				Cmds: map[string]func(*testscript.TestScript, bool, []string){"serving": serving, "secretfree": secretFree, "shutdown": shutdown},
 			})
 		})
 	}
@@ -102,8 +102,10 @@ func serving(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Fatalf("the server never answered")
 }
 
-// stop ends the server as a service manager would, and waits for it.
-func stop(ts *testscript.TestScript, _ bool, _ []string) {
+// shutdown ends the server as a service manager would, and waits for it. It is not
+// called stop: the script command of that name, which cannot be replaced, ends the
+// script as passed.
+func shutdown(ts *testscript.TestScript, _ bool, _ []string) {
 	for _, c := range ts.BackgroundCmds() {
 		ts.Check(c.Process.Signal(os.Interrupt))
 	}
