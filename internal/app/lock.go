@@ -49,5 +49,9 @@ func claim(dir string) (release func() error, err error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("lock the data directory: %w", err), f.Close())
 	}
-	return f.Close, nil
+	return func() error {
+		// Not by closing alone: a program that this process is just starting has a
+		// copy of the descriptor until it runs.
+		return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
+	}, nil
 }
