@@ -26,6 +26,7 @@ import (
 func AuditVerifyCommand() *cobra.Command {
 	var cfg config.Config
 	var checkpoints, export, key string
+	var upTo int64
 	cmd := &cobra.Command{
 		Use: "verify", Short: "Verify the audit log against checkpoints kept elsewhere", Args: cobra.NoArgs,
 		Annotations: map[string]string{cli.Group: "audit"},
@@ -37,6 +38,9 @@ the file audit-checkpoints of its data directory, unless --audit-checkpoints sen
 them elsewhere. Whoever can write to that file and to the database can change
 both, so use a copy that was kept where nobody can. Entries after the newest
 checkpoint are not covered.
+
+After a restore from a backup, checkpoints of more entries than the backup had are
+of a log that is no more: --up-to leaves them out.
 
 Exit codes: 0 all is well, 1 something is wrong, or could not be read.`,
 		Example: `  gatehouse audit verify --checkpoints /mnt/elsewhere/audit-checkpoints
@@ -51,6 +55,11 @@ Exit codes: 0 all is well, 1 something is wrong, or could not be read.`,
 			kept, err := readCheckpoints(checkpoints, key)
 			if err != nil {
 				return err
+			}
+			if upTo > 0 {
+				if kept = upToSize(kept, upTo); len(kept) == 0 {
+					return fmt.Errorf("none of the checkpoints is of %d entries or fewer", upTo)
+				}
 			}
 			var report auditlog.Report
 			if export != "" {
@@ -67,6 +76,7 @@ Exit codes: 0 all is well, 1 something is wrong, or could not be read.`,
 	cfg.BindDatabase(cmd.Flags())
 	cmd.Flags().StringVar(&checkpoints, "checkpoints", "", "`file` of checkpoints that was kept elsewhere, as servers publish them or gatehouse audit checkpoint prints them (default that of the data directory)")
 	cmd.Flags().StringVar(&export, "export", "", "`file` that gatehouse audit export wrote, to verify instead of a database; - is standard input")
+	cmd.Flags().Int64Var(&upTo, "up-to", 0, "leave out checkpoints of more than so many `entries`, those of the backup that was restored")
 	cmd.Flags().StringVar(&key, "key", "", "the `key` that all checkpoints must be signed by; left out: that which stands beside each")
 	return cmd
 }
@@ -87,6 +97,16 @@ func readCheckpoints(file, key string) ([]auditlog.Checkpoint, error) {
 		return nil, fmt.Errorf("%s has no checkpoint in it", file)
 	}
 	return kept, nil
+}
+
+// upToSize returns the checkpoints of at most size entries.
+func upToSize(all []auditlog.Checkpoint, size int64) (kept []auditlog.Checkpoint) {
+	for _, c := range all {
+		if c.Size <= size {
+			kept = append(kept, c)
+		}
+	}
+	return kept
 }
 
 func verifyExport(file string, kept []auditlog.Checkpoint) (auditlog.Report, error) {
@@ -115,6 +135,11 @@ func verifyDatabase(ctx context.Context, cfg config.Config, kept []auditlog.Chec
 		return report, err
 	}
 	defer func() { err = errors.Join(err, backend.Close()) }()
+	return verifyLog(ctx, backend, kept)
+}
+
+// verifyLog verifies the whole log in a database.
+func verifyLog(ctx context.Context, backend *sqlstore.Backend, kept []auditlog.Checkpoint) (report auditlog.Report, err error) {
 	v, err := auditlog.NewVerifier(auditlog.Origin(backend.Installation()), kept)
 	if err != nil {
 		return report, err
@@ -152,11 +177,7 @@ func tellReport(w io.Writer, r auditlog.Report) error {
 		_, _ = fmt.Fprintf(w, format+"\n", args...) // nobody may be reading
 	}
 	for _, f := range r.Findings {
-		if f.Index == 0 {
-			say("wrong: %s", f.Problem)
-		} else {
-			say("wrong: entry %d: %s", f.Index, f.Problem)
-		}
+		say("%s", wrong(f))
 	}
 	if more := r.Found - len(r.Findings); more > 0 {
 		say("… and %d more", more)
@@ -170,4 +191,11 @@ func tellReport(w io.Writer, r auditlog.Report) error {
 	say("The log has %d entries, and all is well. Root: %s", r.Size, r.Root)
 	say("The checkpoints cover entries 1 to %d; the last %d are as trustworthy as the database.", r.Covered, r.Size-r.Covered)
 	return nil
+}
+
+func wrong(f auditlog.Finding) string {
+	if f.Index == 0 {
+		return "wrong: " + f.Problem
+	}
+	return fmt.Sprintf("wrong: entry %d: %s", f.Index, f.Problem)
 }
