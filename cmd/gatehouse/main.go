@@ -17,5 +17,6 @@ func main() { os.Exit(run()) }
 
 func run() int {
 	v := app.BuildVersion(version)
-	return cli.Run(context.Background(), cli.New(v.Version, app.ServerCommand(v), app.DemoCommand(v), app.AuditVerifyCommand(), app.UserRecoverCommand()))
+	return cli.Run(context.Background(), cli.New(v.Version, app.ServerCommand(v), app.DemoCommand(v), app.AuditVerifyCommand(), app.UserRecoverCommand(),
+		app.BackupCommand(), app.RestoreCommand()))
 }

@@ -13,7 +13,8 @@ import (
 // cliPage is the help of every command, as the program prints it.
 func cliPage(string) ([]byte, error) {
 	version := client.Version{Version: "dev"}
-	root := cli.New(version.Version, app.ServerCommand(version), app.DemoCommand(version), app.AuditVerifyCommand(), app.UserRecoverCommand())
+	root := cli.New(version.Version, app.ServerCommand(version), app.DemoCommand(version), app.AuditVerifyCommand(), app.UserRecoverCommand(),
+		app.BackupCommand(), app.RestoreCommand())
 	p := newPage("Command line", "The help of each command, as `gatehouse COMMAND --help` prints it.")
 	if err := describe(p, root); err != nil {
 		return nil, err
