@@ -130,7 +130,8 @@ var guarded = map[string]guard{
 	sqlite:                databases,
 	goose:                 databases,
 	// Gatehouse runs no other program. Rigs do, to drive the real binary; the tests
-	// of internal/app, to kill a restore in a process of its own.
+	// of internal/app, to kill a restore in a process of its own and to drill
+	// pg_dump and pg_restore.
 	"os/exec": {packages: []string{"test/bench", "test/clients/realserver"}, tests: []string{"cmd/gatehouse", "internal/app", "internal/store/dbauthz", "test/clients"}},
 	"plugin":  {},
 	"unsafe":  {},
