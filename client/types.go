@@ -32,6 +32,7 @@ type Provider struct {
 	Name        string          `json:"name" doc:"Its name in URLs, under /ai/ and in the API. It never changes."`
 	DisplayName *string         `json:"display_name" doc:"A name for people; null: use the name."`
 	Enabled     bool            `json:"enabled" doc:"Whether the gateway sends traffic to it."`
+	Fault       string          `json:"fault,omitempty" doc:"Why the gateway serves no request to it, whatever its keys: its settings cannot be read, for example. It is left out of one that can be served."`
 	Deleted     bool            `json:"deleted,omitempty" doc:"Whether it was deleted. It is left out of one that was not."`
 	BaseURL     string          `json:"base_url" format:"uri" doc:"Where it is reached, as the vendor's SDK takes it: with /v1 for openai, without for anthropic."`
 	Settings    json.RawMessage `json:"settings" doc:"The settings document without its secret fields, of which _secrets names those that are set; null if there is none."`

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,6 +32,7 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/httpapi"
 	"github.com/gatehousehq/gatehouse/internal/keypool"
 	"github.com/gatehousehq/gatehouse/internal/lastuse"
+	"github.com/gatehousehq/gatehouse/internal/metrics"
 	"github.com/gatehousehq/gatehouse/internal/netguard"
 	"github.com/gatehousehq/gatehouse/internal/rbac"
 	"github.com/gatehousehq/gatehouse/internal/rotation"
@@ -237,6 +239,13 @@ func (s *Server) handler(o Options) http.Handler {
 		KeyState: func(providerName, keyID string) client.KeyState {
 			return keyState(pool, s.table.Current().Provider(providerName), keyID)
 		},
+		Fault: func(providerName string) string {
+			if p := s.table.Current().Provider(providerName); p != nil {
+				return p.Fault
+			}
+			return ""
+		},
+		Metrics:     s.metrics(pool, o),
 		Rotate:      s.rotator.Kick,
 		Checkpoints: s.audit, Installation: s.store.backend.Installation(),
 		Ready: s.ready, OnUse: s.uses.Token, TrustedProxies: s.cfg.TrustedProxies,
@@ -247,12 +256,31 @@ func (s *Server) handler(o Options) http.Handler {
 		switch p := r.URL.Path; {
 		case strings.HasPrefix(p, gateway.Prefix) || p == strings.TrimSuffix(gateway.Prefix, "/"):
 			gw.ServeHTTP(w, r)
-		case strings.HasPrefix(p, "/api/") || p == "/api" || p == "/healthz" || p == "/readyz":
+		case strings.HasPrefix(p, "/api/") || slices.Contains([]string{"/api", "/healthz", "/readyz", "/metrics"}, p):
 			api.ServeHTTP(w, r)
 		default:
 			ui.ServeHTTP(w, r)
 		}
 	})
+}
+
+// metrics returns what hands the page for Prometheus to who may see it.
+func (s *Server) metrics(pool *keypool.Pool, o Options) func(store.Actor) (http.Handler, error) {
+	page := metrics.Handler(metrics.Source{
+		Version: o.Version.Version, Snapshot: s.table.Current, KeyStates: keypool.StateNames(),
+		KeyState: func(k routing.Key) string { return pool.State(k).Name },
+		KeyEpoch: func() int64 { return s.store.ring.Current().Epoch },
+		DataKeys: func() int { return len(s.store.ring.Current().ByDigest) },
+	})
+	return func(who store.Actor) (http.Handler, error) {
+		p := rbac.Permission{Resource: rbac.Metrics, Action: rbac.Read}
+		if who.Reach(p) != rbac.All {
+			err := &store.DeniedError{Missing: p}
+			s.events.Denied(who, err)
+			return nil, err
+		}
+		return page, nil
+	}
 }
 
 // refused counts what the gateway refuses for the token, as the API's refusals

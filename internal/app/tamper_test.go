@@ -3,6 +3,10 @@ package app_test
 import (
 	"database/sql"
 	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -93,5 +97,80 @@ func TestSwappedSecretsAreNotSent(t *testing.T) {
 		if status, body := again.ask(t, "bystander", tok.Secret); status != 200 || len(bystander.Requests()) != 1 {
 			t.Errorf("the bystander: %d %s", status, body)
 		}
+		for _, name := range names[2:] {
+			p, err := again.owner.Provider(t.Context(), name)
+			if err != nil || !strings.Contains(p.Fault, "settings cannot be read") || p.APIKeys[0].State != client.KeyReady {
+				t.Errorf("%s: %q, %+v, %v", name, p.Fault, p.APIKeys, err)
+			}
+		}
+		again.shows(t, `gatehouse_providers{state="unreadable"} 2`, `gatehouse_provider_keys{state="unreadable"} 2`, `gatehouse_provider_keys{state="ready"} 3`)
+
+		// Each can be replaced, and is served again.
+		for _, name := range names[:2] {
+			key, err := again.owner.CreateKey(t.Context(), name, client.AddKey{APIKey: goodKey + "-again"})
+			if err != nil || key.State != client.KeyReady {
+				t.Errorf("%s: %+v, %v", name, key, err)
+			}
+		}
+		for _, name := range names[2:] {
+			p, err := again.owner.UpdateProvider(t.Context(), name, 0, client.UpdateProvider{
+				Settings: client.Set(json.RawMessage(`{"_type":"openai","_version":1,"organization":"again"}`)),
+			})
+			if err != nil || p.Fault != "" {
+				t.Errorf("%s: %q, %v", name, p.Fault, err)
+			}
+		}
+		again.shows(t, `gatehouse_providers{state="unreadable"} 0`, `gatehouse_provider_keys{state="ready"} 5`)
 	})
+}
+
+// shows fails unless the page for Prometheus has these lines.
+func (r *running) shows(t *testing.T, lines ...string) {
+	t.Helper()
+	status, page := r.get(t, "/metrics", r.ownerToken(t))
+	if status != 200 {
+		t.Fatalf("the metrics: %d %s", status, page)
+	}
+	for _, line := range lines {
+		if !strings.Contains(page, "\n"+line+"\n") {
+			t.Errorf("the metrics lack %s:\n%s", line, page)
+		}
+	}
+}
+
+func (r *running) ownerToken(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(r.dir, "owner-token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(b))
+}
+
+func (r *running) get(t *testing.T, path, token string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.URL()+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err := errors.Join(err, resp.Body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+func TestMetricsTakeTheirScope(t *testing.T) {
+	t.Parallel()
+	r := start(t, dataDir(t))
+	for token, want := range map[string]int{r.mint(t, "metrics:read").Secret: 200, r.mint(t, "gateway:use").Secret: 403, "": 401} {
+		if status, body := r.get(t, "/metrics", token); status != want || status != 200 && !strings.Contains(body, `"status":`) {
+			t.Errorf("got %d %s, want %d", status, body, want)
+		}
+	}
 }

@@ -63,6 +63,7 @@ var law = map[string]rule{
 		},
 		modules: []string{uuid, gjson},
 	},
+	"internal/metrics":            {own: []string{"internal/routing"}, modules: []string{prometheus}},
 	"internal/keypool":            {own: []string{"internal/routing"}},
 	"internal/routing":            {own: []string{"internal/rbac", "internal/secret", "internal/settings", "internal/store", "internal/token"}},
 	"internal/upstream":           {own: []string{"internal/secret"}},
@@ -91,17 +92,19 @@ var law = map[string]rule{
 const (
 	sqlcgen = "internal/store/sqlstore/internal/sqlcgen"
 
-	cobra  = "github.com/spf13/cobra/..."
-	gjson  = "github.com/tidwall/gjson"
-	goose  = "github.com/pressly/goose/v3/..."
-	huma   = "github.com/danielgtaylor/huma/v2/..."
-	pflag  = "github.com/spf13/pflag"
-	pgx    = "github.com/jackc/pgx/v5/..."
-	sqlite = "modernc.org/sqlite/..."
-	term   = "golang.org/x/term"
-	uuid   = "github.com/google/uuid"
-	xmod   = "golang.org/x/mod/..."
-	yaml   = "go.yaml.in/yaml/v3"
+	cobra      = "github.com/spf13/cobra/..."
+	gjson      = "github.com/tidwall/gjson"
+	goose      = "github.com/pressly/goose/v3/..."
+	huma       = "github.com/danielgtaylor/huma/v2/..."
+	pflag      = "github.com/spf13/pflag"
+	pgx        = "github.com/jackc/pgx/v5/..."
+	sqlite     = "modernc.org/sqlite/..."
+	prometheus = "github.com/prometheus/client_golang/..."
+
+	term = "golang.org/x/term"
+	uuid = "github.com/google/uuid"
+	xmod = "golang.org/x/mod/..."
+	yaml = "go.yaml.in/yaml/v3"
 )
 
 // layer is what each of the three layers may import.

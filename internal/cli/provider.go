@@ -42,13 +42,21 @@ func (a *app) providerList() *cobra.Command {
 			return a.print(cmd, all, func(w io.Writer) {
 				row(w, "NAME", "TYPE", "ENABLED", "KEYS", "BASE URL")
 				for _, p := range all {
-					row(w, p.Name, string(p.Type), yesNo(p.Enabled), keySummary(p.APIKeys), p.BaseURL)
+					row(w, p.Name, string(p.Type), yesNo(p.Enabled), keysCell(p), p.BaseURL)
 				}
 			})
 		},
 	}, "ai_provider:read", "ai_provider_key:read")
 	cmd.Flags().BoolVar(&deleted, "deleted", false, "list those that were removed instead, with the ids by which to restore or purge them")
 	return cmd
+}
+
+// keysCell says how the keys of a provider are, and whether it is served at all.
+func keysCell(p client.Provider) string {
+	if p.Fault != "" {
+		return keySummary(p.APIKeys) + " (not served: " + p.Fault + ")"
+	}
+	return keySummary(p.APIKeys)
 }
 
 // keySummary counts keys by their states: "3 ready", "1 ready, 2 cooling".
@@ -86,6 +94,9 @@ func (a *app) providerShow() *cobra.Command {
 				row(w, "ID", p.ID)
 				row(w, "Type", string(p.Type))
 				row(w, "Enabled", yesNo(p.Enabled))
+				if p.Fault != "" {
+					row(w, "Not served", p.Fault)
+				}
 				row(w, "Base URL", p.BaseURL)
 				row(w, "Settings", settingsCell(p))
 				row(w, "Strategy", p.Strategy)

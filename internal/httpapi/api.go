@@ -34,6 +34,10 @@ type Config struct {
 	Rules catalog.Rules
 	// KeyState says what the gateway thinks of a key of a provider.
 	KeyState func(providerName, keyID string) client.KeyState
+	// Fault says why the gateway cannot serve a provider at all, "" if it can.
+	Fault func(providerName string) string
+	// Metrics returns the page for Prometheus, to who may see it.
+	Metrics func(who store.Actor) (http.Handler, error)
 	// Checkpoints signs checkpoints of the audit log, and Installation names it.
 	Checkpoints  *auditlog.Checkpointer
 	Installation string
@@ -60,7 +64,7 @@ type api struct {
 	mux  *http.ServeMux
 }
 
-// New returns the handler of /api/, /healthz and /readyz.
+// New returns the handler of /api/, /healthz, /readyz and /metrics.
 func New(cfg Config) http.Handler {
 	a := newAPI(cfg)
 	return a.outermost(a.routes())
@@ -95,7 +99,7 @@ func newAPI(cfg Config) *api {
 	a.registerEncryption()
 	a.registerAudit()
 	a.registerVersion()
-	a.describeOpen()
+	a.describeOthers()
 	return a
 }
 

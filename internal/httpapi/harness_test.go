@@ -68,6 +68,7 @@ type shared struct {
 	// State, if not nil, answers for the gateway's key pool.
 	state atomic.Pointer[func(provider, keyID string) client.KeyState]
 	ready atomic.Pointer[error]
+	fault atomic.Pointer[string]
 }
 
 // each runs fn with a server over each database.
@@ -104,6 +105,21 @@ func start(t *testing.T, cfg sqlstore.Config) *server {
 				return (*fn)(provider, keyID)
 			}
 			return client.KeyReady
+		},
+		Fault: func(string) string {
+			if fn := s.fault.Load(); fn != nil {
+				return *fn
+			}
+			return ""
+		},
+		Metrics: func(who store.Actor) (http.Handler, error) {
+			if p := (rbac.Permission{Resource: rbac.Metrics, Action: rbac.Read}); who.Reach(p) != rbac.All {
+				return nil, &store.DeniedError{Missing: p}
+			}
+			return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "text/plain")
+				_, _ = w.Write([]byte("a 1\n"))
+			}), nil
 		},
 		Ready: func(context.Context) error {
 			if err := s.ready.Load(); err != nil {

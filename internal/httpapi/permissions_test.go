@@ -48,6 +48,7 @@ func routesOf(t *testing.T, s *server, n int) []route {
 		{"GET", auditPath + "/export", auditPath + "/export", ""},
 		{"GET", auditPath + "/checkpoint", auditPath + "/checkpoint", ""},
 		{"GET", auditPath + "/proof/{index}", auditPath + "/proof/1", ""},
+		{"GET", "/metrics", "/metrics", ""},
 		{"GET", "/api/v1/version", "/api/v1/version", ""},
 		{"GET", "/api/v1/me", "/api/v1/me", ""},
 		{"GET", encryptionPath, encryptionPath, ""},

@@ -291,6 +291,9 @@ func (a *api) provider(r providerRecord) client.Provider {
 		Strategy: string(r.Strategy), Revision: r.Revision, APIKeys: make([]client.ProviderKey, 0, len(r.keys)),
 		Settings: json.RawMessage("null"), CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 	}
+	if !r.Deleted {
+		p.Fault = a.Fault(r.Name)
+	}
 	if r.DisplayName != "" {
 		p.DisplayName = &r.DisplayName
 	}

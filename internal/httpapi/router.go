@@ -39,6 +39,14 @@ func (a *api) routes() http.Handler {
 		}
 		writeJSON(w, http.StatusOK, "application/json", map[string]string{"status": "ready"})
 	})
+	a.mux.HandleFunc("GET "+metricsPath, func(w http.ResponseWriter, r *http.Request) {
+		page, err := a.Metrics(actor(r.Context()))
+		if err != nil {
+			writeProblem(w, a.problem(r.Context(), err))
+			return
+		}
+		page.ServeHTTP(w, r)
+	})
 	spec, err := json.Marshal(a.huma.OpenAPI())
 	if err != nil {
 		panic(err) // a test would have caught it
@@ -65,21 +73,25 @@ func (a *api) routes() http.Handler {
 }
 
 const (
-	specPath = "/api/v1/openapi.json"
-	noRoute  = "there is no such route; GET " + specPath + " lists them"
+	specPath    = "/api/v1/openapi.json"
+	metricsPath = "/metrics"
+	noRoute     = "there is no such route; GET " + specPath + " lists them"
 )
 
 // open reports whether a path needs no token.
 func open(p string) bool { return p == "/healthz" || p == "/readyz" || p == specPath }
 
-// describeOpen adds to the OpenAPI document the routes that take no token, which
-// are served beside the router of the API.
-func (a *api) describeOpen() {
+// describeOthers adds to the OpenAPI document the routes that are served beside
+// the router of the API. All but the metrics take no token.
+func (a *api) describeOthers() {
 	status := huma.SchemaFromType(a.huma.OpenAPI().Components.Schemas, reflect.TypeFor[struct {
 		Status string `json:"status" enum:"ok,ready" doc:"How the server is."`
 	}]())
 	answer := func(description, mediaType string, schema *huma.Schema) *huma.Response {
 		return &huma.Response{Description: description, Content: map[string]*huma.MediaType{mediaType: {Schema: schema}}}
+	}
+	refused := func(status int) *huma.Response {
+		return answer(http.StatusText(status), problemType, a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[problem](), true, ""))
 	}
 	for _, op := range []huma.Operation{{
 		OperationID: "get-health", Path: "/healthz", Summary: "Get whether the server runs",
@@ -88,11 +100,18 @@ func (a *api) describeOpen() {
 		OperationID: "get-readiness", Path: "/readyz", Summary: "Get whether the server can serve", Description: "It cannot while the database is away.",
 		Responses: map[string]*huma.Response{
 			"200": answer("OK", "application/json", status),
-			"503": answer(http.StatusText(http.StatusServiceUnavailable), problemType, a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[problem](), true, "")),
+			"503": refused(http.StatusServiceUnavailable),
 		},
 	}, {
 		OperationID: "get-openapi", Path: specPath, Summary: "Get this document",
 		Responses: map[string]*huma.Response{"200": answer("OK", "application/json", &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true})},
+	}, {
+		OperationID: "get-metrics", Path: metricsPath, Summary: "Get metrics for Prometheus",
+		Security: []map[string][]string{{"token": {}}},
+		Responses: map[string]*huma.Response{
+			"200": answer("OK", "text/plain", &huma.Schema{Type: huma.TypeString}),
+			"401": refused(http.StatusUnauthorized), "403": refused(http.StatusForbidden), "503": refused(http.StatusServiceUnavailable),
+		},
 	}} {
 		op.Method, op.Tags = http.MethodGet, []string{"Server"}
 		a.huma.OpenAPI().AddOperation(&op)

@@ -163,6 +163,9 @@ func TestOperationsAreDescribed(t *testing.T) {
 			if strings.HasSuffix(name, "/export") {
 				want = "application/jsonl"
 			}
+			if strings.HasSuffix(name, "/metrics") {
+				want = "text/plain"
+			}
 			switch {
 			case status >= "400":
 				want = "application/problem+json"

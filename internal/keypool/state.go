@@ -16,6 +16,9 @@ const (
 	Unreadable = "unreadable" // its stored secret does not open
 )
 
+// StateNames returns every name that a state can have.
+func StateNames() []string { return []string{Ready, Cooling, Failed, Disabled, Expired, Unreadable} }
+
 // A State is a key's condition, as API and UI show it.
 type State struct {
 	// Name is one of the names of states.

@@ -81,8 +81,7 @@ func (c compiler) provider(rec store.Provider, keys []store.ProviderKey) (*Provi
 			return nil, err
 		}
 		c.log.WarnContext(c.ctx, "provider settings unreadable", "provider", rec.Name, "provider_id", rec.ID, "error", err)
-		p.Fault = "its settings cannot be read; save them again"
-		return p, nil
+		p.Fault, p.Unreadable = "its settings cannot be read; save them again", true
 	}
 	switch fields := doc.(type) {
 	case nil:

@@ -7,6 +7,7 @@
 package routing
 
 import (
+	"iter"
 	"net/url"
 	"time"
 
@@ -71,6 +72,8 @@ type Provider struct {
 	// Fault says, for people, why the provider cannot be served at all (its
 	// settings do not open, say). It is empty when it can.
 	Fault string
+	// Unreadable is set when the reason is that its settings do not open.
+	Unreadable bool
 }
 
 // A Key is one credential of a provider.
@@ -121,6 +124,22 @@ func tokenShards(tokens map[token.Hash]*Token) (*editor[token.Hash, *Token], *ed
 		hashes.set(rec.ID, h)
 	}
 	return t, hashes
+}
+
+// Providers yields every provider, in no order.
+func (s *Snapshot) Providers() iter.Seq[*Provider] {
+	return func(yield func(*Provider) bool) {
+		if s == nil || s.providers.parts == nil {
+			return
+		}
+		for _, part := range s.providers.parts {
+			for _, p := range part {
+				if !yield(p) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Empty reports whether there is no provider.
