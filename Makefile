@@ -1,11 +1,14 @@
 # Two commands do for most purposes: make run, and make test.
 
-STAGES   := setup build check unit clients smoke
+STAGES   := setup build check unit crash-short clients smoke
 FUZZTIME ?= 1m
-PACKAGES  = $$(go list ./... | grep -v /test/clients$$)
+# The packages of the unit stage: those that have no stage of their own. The
+# thousands of stores of test/crash would take ten minutes under the race detector,
+# and each is opened by one goroutine.
+PACKAGES  = $$(go list ./... | grep -vE '/test/(clients|crash)$$')
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test $(STAGES) generate bench scale proofs cells dist reproducible fuzz long clean
+.PHONY: help run build test $(STAGES) generate bench scale proofs cells crash dist reproducible fuzz long clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,7 +23,7 @@ test: ## install what is missing and run everything below, one after the other
 	@times=; for stage in $(STAGES); do \
 		echo "== $$stage"; start=$$(date +%s); \
 		$(MAKE) --no-print-directory $$stage || { echo "== $$stage failed"; exit 1; }; \
-		times="$$times$$(printf '  %-8s %4d s' $$stage $$(($$(date +%s) - start)))|"; \
+		times="$$times$$(printf '  %-11s %4d s' $$stage $$(($$(date +%s) - start)))|"; \
 	done; echo "== all passed"; echo "$$times" | tr '|' '\n'
 
 setup: ##   install PostgreSQL, Node.js and the SDKs, if they are missing
@@ -31,6 +34,9 @@ check: ##   look at the source: format, vet, staticcheck, drift, docs, scripts
 
 unit: ##   run the tests, on both databases, with the race detector, in random order
 	scripts/with-postgres go test -race -shuffle=on -timeout 15m $(PACKAGES)
+
+crash-short: ##   cut the power 2,000 times while SQLite is written to
+	go test -v -count=1 -timeout 15m ./test/crash
 
 clients: ##   drive the real binary with the vendors' SDKs, on both databases
 	scripts/with-postgres go test -count=1 -timeout 10m ./test/clients
@@ -56,6 +62,9 @@ proofs: ## take out every check of dbauthz, one by one; play a million histories
 cells: ## alter 5,000 sealed cells in every way, 8 million cases; swap 1,080 with each other, 1.16 million pairs
 	go test -v -count=1 -timeout 60m -run 'NoAlteredCell|CarelessOpens|NoSwappedCell' ./internal/store/dbcrypt -args -cells=5000 -worlds=24
 
+crash: ## cut the power 100,000 times
+	go test -v -count=1 -timeout 3h ./test/crash -args -cases=100000
+
 dist: ## build the releases into dist/
 	scripts/dist
 
@@ -69,11 +78,11 @@ fuzz: ## run each fuzz target for FUZZTIME (1m)
 		done; \
 	done
 
-long: ## what takes too long for each change: full drift of the SQL code, proofs, cells, scale, all releases twice, fuzz
+long: ## what takes too long for each change: full drift of the SQL code, proofs, cells, power loss, scale, all releases twice, fuzz
 	scripts/check sqlc-full
 	scripts/dist
 	scripts/dist reproducible
-	$(MAKE) --no-print-directory proofs cells scale fuzz
+	$(MAKE) --no-print-directory proofs cells crash scale fuzz
 
 clean: ## remove what was built
 	rm -rf bin dist test/clients/node_modules

@@ -42,6 +42,8 @@ func TestBreachesAreFound(t *testing.T) {
 		"a module that nobody asked for":       {"internal/rbac/x_test.go", "package rbac\nimport _ \"example.com/assert\"", "the law does not allow it"},
 		"a test's package in the product":      {"internal/app/x.go", "package app\nimport _ \"" + module + "/internal/store/dbgen\"", "it is for tests"},
 		"a program that runs another":          {"internal/app/x.go", "package app\nimport _ \"os/exec\"", "os/exec: it is guarded"},
+		"memory by its address":                {"internal/store/sqlstore/x.go", "package sqlstore\nimport _ \"unsafe\"", "unsafe: it is guarded"},
+		"memory by its address beside tests":   {"test/crash/x.go", "package crash\nimport _ \"unsafe\"", "unsafe: it is guarded"},
 		"an actor made in a handler":           {"internal/httpapi/x.go", storeImport + "var _ = store.Actor{Kind: \"user\"}", "x.go makes a store.Actor"},
 		"an actor made under another name":     {"internal/httpapi/x.go", "package p\nimport s \"" + module + "/internal/store\"\nvar _ = &s.Actor{ID: \"1\"}", "x.go makes a store.Actor"},
 		"an actor made in the store itself":    {"internal/store/x.go", "package store\nvar _ = Actor{ID: \"1\"}", "x.go makes a store.Actor"},
