@@ -15,7 +15,7 @@ import (
 const stepTime = time.Minute
 
 // A Rotator takes the steps of rotations. Its methods may be called
-// concurrently, Run once.
+// concurrently, but for Step; Run once.
 type Rotator struct {
 	cfg     Config
 	trouble *trouble
@@ -54,7 +54,7 @@ func (r *Rotator) Run(ctx context.Context) {
 	tick := time.NewTicker(r.cfg.Every)
 	defer tick.Stop()
 	for {
-		more, err := r.step(ctx)
+		more, err := r.Step(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -91,9 +91,10 @@ func (r *Rotator) note(ctx context.Context, err error) {
 	}
 }
 
-// step takes the next step, if there is one and it is for this replica to take.
-// It reports whether there may be another right away.
-func (r *Rotator) step(ctx context.Context) (more bool, err error) {
+// Step takes the next step, if there is one and it is for this replica to take.
+// It reports whether there may be another right away. It is not for use beside
+// Run.
+func (r *Rotator) Step(ctx context.Context) (more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
 	var rows []store.EncryptionKey

@@ -37,6 +37,7 @@ package crash_test
 import (
 	"flag"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -104,6 +105,12 @@ func TestControls(t *testing.T) {
 			// nothing worse.
 			name: "synchronous=NORMAL", synchronous: '1', steps: brief, want: lost,
 			never: []violation{corrupt, halved, unaudited, unproved, undecryptable},
+		},
+		{
+			name: "a data key retired one batch early", synchronous: asked, want: undecryptable,
+			steps: func(w *world) []step {
+				return slices.Concat(brief(w), []step{retireEarly, createProvider, createProvider})
+			},
 		},
 	}
 	for _, tt := range tests {

@@ -46,7 +46,7 @@ func breachf(kind violation, format string, args ...any) *breach {
 // examine opens what a crash left in dir, as a server would, and returns the
 // first promise that is broken, nil if none is. acked is how many of the changes
 // that made images had been acknowledged.
-func examine(ctx context.Context, dir string, kek *keyring.KEK, images []image, acked int) (found *breach) {
+func examine(ctx context.Context, dir string, kek keyring.KEK, images []image, acked int) (found *breach) {
 	h, err := openHouse(ctx, dir, kek, time.Now, nil)
 	if err != nil {
 		return breachf(corrupt, "open: %v", err)
@@ -84,26 +84,42 @@ func examine(ctx context.Context, dir string, kek *keyring.KEK, images []image, 
 	if b := opens(ctx, h, images[i].held); b != nil {
 		return b
 	}
+	if err := referred(ctx, dir); err != nil {
+		return breachf(corrupt, "%v", err)
+	}
 	return serves(ctx, h)
 }
 
-// sound asks SQLite.
-func sound(ctx context.Context, dir string) (err error) {
+// sound asks SQLite whether its file is whole.
+func sound(ctx context.Context, dir string) error {
+	return ask(dir, func(db *sql.DB) error {
+		var answer string
+		if err := db.QueryRowContext(ctx, "PRAGMA integrity_check").Scan(&answer); err != nil || answer != "ok" {
+			return fmt.Errorf("integrity_check: %s, %v", answer, err)
+		}
+		return nil
+	})
+}
+
+// referred asks SQLite whether every foreign key leads somewhere.
+func referred(ctx context.Context, dir string) error {
+	return ask(dir, func(db *sql.DB) error {
+		var answer string
+		err := db.QueryRowContext(ctx, "SELECT \"table\" FROM pragma_foreign_key_check LIMIT 1").Scan(&answer)
+		if !errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("foreign_key_check: %s, %v", answer, err)
+		}
+		return nil
+	})
+}
+
+func ask(dir string, question func(db *sql.DB) error) error {
 	db, err := sql.Open("sqlite", filepath.Join(dir, datadir.Database))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
-	var answer string
-	if err := db.QueryRowContext(ctx, "PRAGMA integrity_check").Scan(&answer); err != nil || answer != "ok" {
-		return fmt.Errorf("integrity_check: %s, %v", answer, err)
-	}
-	err = db.QueryRowContext(ctx, "SELECT \"table\" FROM pragma_foreign_key_check LIMIT 1").Scan(&answer)
-	if !errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("foreign_key_check: %s, %v", answer, err)
-	}
-	return nil
+	return errors.Join(question(db), db.Close())
 }
 
 // whichImage returns which of the images it is that was found: the last one that

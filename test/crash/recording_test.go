@@ -16,7 +16,7 @@ const asked = 0
 // A recording is what one run of a workload did to the disk, and what must be
 // true after each of its changes.
 type recording struct {
-	kek    *keyring.KEK
+	kek    keyring.KEK
 	trace  []op
 	images []image
 }
@@ -24,7 +24,7 @@ type recording struct {
 // record has a new store do some steps.
 func record(t *testing.T, seed uint64, synchronous byte, steps func(w *world) []step) *recording {
 	t.Helper()
-	kek, _, err := keyring.NewKEK()
+	kek, _, err := keyring.NewLocal()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,9 @@ type step func(ctx context.Context, w *world) error
 func workload(w *world) []step {
 	return slices.Concat(
 		shuffled(w, changes(), checkpoints()),
+		[]step{rotate},
 		ownCheckpoint(w, slices.Concat(shuffled(w, changes(), bulk()), shuffled(w, changes(), bulk()))),
+		[]step{rotate, restart},
 		shuffled(w, changes(), checkpoints()),
 	)
 }

@@ -37,7 +37,7 @@ type house struct {
 // openHouse opens the store below dir, and sets it up if nobody has yet.
 // committed, if not nil, is called when a change is committed and before whoever
 // made it hears of that.
-func openHouse(ctx context.Context, dir string, kek *keyring.KEK, now func() time.Time, committed func(*sqlstore.Backend) error) (*house, error) {
+func openHouse(ctx context.Context, dir string, kek keyring.KEK, now func() time.Time, committed func(*sqlstore.Backend) error) (*house, error) {
 	b, err := sqlstore.Open(ctx, sqlstore.Config{Path: filepath.Join(dir, datadir.Database), Now: now})
 	if err != nil {
 		return nil, err
@@ -50,32 +50,47 @@ func openHouse(ctx context.Context, dir string, kek *keyring.KEK, now func() tim
 	layered := func(keys dbcrypt.Keys) *store.DB {
 		return store.New(backend, dbcrypt.Layer(keys, b.Installation()), dbaudit.Layer(now, nil), dbauthz.Layer)
 	}
-	var wrapped []store.EncryptionKey
-	list := func(tx store.Tx) (err error) {
-		wrapped, err = tx.EncryptionKeys.List(ctx, store.Query{})
-		return err
-	}
-	bare := layered(&keyring.Ring{})
-	if err = bare.View(ctx, authn.Bootstrap, list); err == nil && len(wrapped) == 0 {
-		h.fresh = true
-		err = bare.Update(ctx, authn.Bootstrap, func(tx store.Tx) error {
-			for _, purpose := range store.KeyPurposes() {
-				if _, err := tx.EncryptionKeys.Insert(ctx, kek.Generate(b.Installation(), purpose)); err != nil {
-					return err
-				}
-			}
-			_, err := tx.Users.Insert(ctx, store.User{ID: dbgen.Owner.ID, Name: dbgen.Owner.Name, Roles: store.SetOf("owner")})
-			return errors.Join(err, list(tx))
-		})
-	}
-	if err == nil {
-		h.ring, err = kek.Unwrap(b.Installation(), wrapped)
+	h.ring = keyring.NewRing(b.Installation(), []keyring.KEK{kek})
+	h.DB = layered(h.ring)
+	if err = h.setUp(ctx, layered(&keyring.Ring{}), now); err == nil {
+		err = h.ring.Reload(ctx, h.DB, authn.Keyholder)
 	}
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
-	h.DB = layered(h.ring)
+	h.OnKeysChanged(func(ctx context.Context) error { return h.ring.Reload(ctx, h.DB, authn.Keyholder) })
 	return h, nil
+}
+
+// setUp makes the data keys and the owner of a store that has none.
+func (h *house) setUp(ctx context.Context, bare *store.DB, now func() time.Time) error {
+	var rows []store.EncryptionKey
+	err := bare.View(ctx, authn.Bootstrap, func(tx store.Tx) (err error) {
+		rows, err = tx.EncryptionKeys.List(ctx, store.Query{})
+		return err
+	})
+	if err != nil || len(rows) > 0 {
+		return err
+	}
+	h.fresh = true
+	var keys []store.EncryptionKey
+	for _, purpose := range store.KeyPurposes() {
+		k, err := h.ring.Generate(ctx, purpose)
+		if err != nil {
+			return err
+		}
+		k.PromotedAt = now()
+		keys = append(keys, k)
+	}
+	return bare.Update(ctx, authn.Bootstrap, func(tx store.Tx) error {
+		for _, k := range keys {
+			if _, err := tx.EncryptionKeys.Insert(ctx, k); err != nil {
+				return err
+			}
+		}
+		_, err := tx.Users.Insert(ctx, store.User{ID: dbgen.Owner.ID, Name: dbgen.Owner.Name, Roles: store.SetOf("owner")})
+		return err
+	})
 }
 
 // notifying is a backend that tells of each commit.
@@ -154,7 +169,7 @@ func imageOf(ctx context.Context, b *sqlstore.Backend) (img image, err error) {
 type world struct {
 	*house
 	dir string
-	kek *keyring.KEK
+	kek keyring.KEK
 	rng *rand.Rand
 	rec *recorder
 	at  time.Time
