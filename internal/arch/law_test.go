@@ -184,6 +184,7 @@ var reveals = map[string]string{
 	"internal/custody/export.go":            "writes an export that is encrypted",
 	"internal/gateway/attempt.go":           "looks for the key in an upstream's error",
 	"internal/httpapi/tokens.go":            "shows a new token, once",
+	"internal/keyring/file.go":              "decodes encryption keys",
 	"internal/keyring/kek.go":               "wraps a data key by another KEK",
 	"internal/routing/compile.go":           "parses opened settings",
 	"internal/secret/secret.go":             "makes a hint",

@@ -212,3 +212,24 @@ func TestNothingPrintsAKey(t *testing.T) {
 		t.Error("two keys are one")
 	}
 }
+
+// FuzzParseKeys wants a text to be taken as a whole or not at all.
+func FuzzParseKeys(f *testing.F) {
+	const key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+	for _, seed := range []string{key, "# a\n\n" + key + "\r\n" + key + " # b", key[:20], "", key + " " + key, "\x00", key + "\n="} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		keks, err := keyring.ParseKeys(secret.New(text))
+		lines := 0
+		for line := range strings.SplitSeq(text, "\n") {
+			line, _, _ = strings.Cut(line, "#")
+			if strings.TrimSpace(line) != "" {
+				lines++
+			}
+		}
+		if err == nil && (len(keks) != lines || lines == 0) || err != nil && len(keks) > 0 {
+			t.Errorf("%d keys of %d lines, %v", len(keks), lines, err)
+		}
+	})
+}
