@@ -39,6 +39,9 @@ var law = map[string]rule{
 	"internal/auditlog": {own: []string{"internal/rbac", "internal/secret", "internal/store"}, modules: []string{xmod}},
 	"internal/settings": {own: []string{"internal/secret"}},
 
+	// Where encryption keys come from, each with what it needs for that.
+	"internal/keyring/command": {own: []string{"internal/keyring", "internal/secret"}},
+
 	// The store. The layers do not know each other, nor the database.
 	"internal/store":          {own: []string{"internal/origin", "internal/rbac", "internal/secret"}},
 	"internal/store/dbauthz":  {own: layer},
@@ -134,10 +137,11 @@ var guarded = map[string]guard{
 	pgx:                   databases,
 	sqlite:                databases,
 	goose:                 databases,
-	// Gatehouse runs no other program. Rigs do, to drive the real binary; the tests
-	// of internal/app, to kill a restore in a process of its own and to drill
-	// pg_dump and pg_restore.
-	"os/exec": {packages: []string{"test/bench", "test/clients/realserver"}, tests: []string{"cmd/gatehouse", "internal/app", "internal/store/dbauthz", "test/clients"}},
+	// One package runs another program: the one that the operator names to print
+	// the encryption keys. Rigs do, too, to drive the real binary; the tests of
+	// internal/app, to kill a restore in a process of its own and to drill pg_dump
+	// and pg_restore.
+	"os/exec": {packages: []string{"internal/keyring/command", "test/bench", "test/clients/realserver"}, tests: []string{"cmd/gatehouse", "internal/app", "internal/store/dbauthz", "test/clients"}},
 	"plugin":  {},
 	// What SQLite writes is recorded by a VFS, which stands in memory of C.
 	"unsafe": {tests: []string{"test/crash"}},
