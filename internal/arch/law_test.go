@@ -41,6 +41,8 @@ var law = map[string]rule{
 
 	// Where encryption keys come from, each with what it needs for that.
 	"internal/keyring/command": {own: []string{"internal/keyring", "internal/secret"}},
+	"internal/keyring/vault":   {own: []string{"internal/keyring", "internal/netguard", "internal/secret"}},
+	"internal/keyring/kektest": {forTests: true},
 
 	// The store. The layers do not know each other, nor the database.
 	"internal/store":          {own: []string{"internal/origin", "internal/rbac", "internal/secret"}},
@@ -190,6 +192,7 @@ var reveals = map[string]string{
 	"internal/httpapi/tokens.go":            "shows a new token, once",
 	"internal/keyring/file.go":              "decodes encryption keys",
 	"internal/keyring/kek.go":               "wraps a data key by another KEK",
+	"internal/keyring/vault/vault.go":       "sends the token to Vault",
 	"internal/routing/compile.go":           "parses opened settings",
 	"internal/secret/secret.go":             "makes a hint",
 	"internal/settings/field.go":            "writes a document to be sealed, and looks at the form of a key",
