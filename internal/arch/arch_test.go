@@ -45,6 +45,7 @@ func TestBreachesAreFound(t *testing.T) {
 		"memory by its address":                {"internal/store/sqlstore/x.go", "package sqlstore\nimport _ \"unsafe\"", "unsafe: it is guarded"},
 		"memory by its address beside tests":   {"test/crash/x.go", "package crash\nimport _ \"unsafe\"", "unsafe: it is guarded"},
 		"a program run beside its package":     {"internal/keyring/x.go", "package keyring\nimport _ \"os/exec\"", "os/exec: it is guarded"},
+		"a cloud's SDK beside its package":     {"internal/keyring/x.go", "package keyring\nimport _ \"github.com/aws/aws-sdk-go-v2/service/kms\"", "service/kms: it is guarded"},
 		"an actor made in a handler":           {"internal/httpapi/x.go", storeImport + "var _ = store.Actor{Kind: \"user\"}", "x.go makes a store.Actor"},
 		"an actor made under another name":     {"internal/httpapi/x.go", "package p\nimport s \"" + module + "/internal/store\"\nvar _ = &s.Actor{ID: \"1\"}", "x.go makes a store.Actor"},
 		"an actor made in the store itself":    {"internal/store/x.go", "package store\nvar _ = Actor{ID: \"1\"}", "x.go makes a store.Actor"},

@@ -42,7 +42,8 @@ var law = map[string]rule{
 	// Where encryption keys come from, each with what it needs for that.
 	"internal/keyring/command": {own: []string{"internal/keyring", "internal/secret"}},
 	"internal/keyring/vault":   {own: []string{"internal/keyring", "internal/netguard", "internal/secret"}},
-	"internal/keyring/kektest": {forTests: true},
+	"internal/keyring/awskms":  {own: []string{"internal/keyring", "internal/netguard"}, modules: []string{aws, smithy}},
+	"internal/keyring/kektest": {modules: []string{aws}, forTests: true},
 
 	// The store. The layers do not know each other, nor the database.
 	"internal/store":          {own: []string{"internal/origin", "internal/rbac", "internal/secret"}},
@@ -98,6 +99,7 @@ var law = map[string]rule{
 const (
 	sqlcgen = "internal/store/sqlstore/internal/sqlcgen"
 
+	aws        = "github.com/aws/aws-sdk-go-v2/..."
 	cobra      = "github.com/spf13/cobra/..."
 	gjson      = "github.com/tidwall/gjson"
 	goose      = "github.com/pressly/goose/v3/..."
@@ -105,6 +107,7 @@ const (
 	libc       = "modernc.org/libc"
 	pflag      = "github.com/spf13/pflag"
 	pgx        = "github.com/jackc/pgx/v5/..."
+	smithy     = "github.com/aws/smithy-go/..."
 	sqlite     = "modernc.org/sqlite/..."
 	prometheus = "github.com/prometheus/client_golang/..."
 
@@ -139,6 +142,7 @@ var guarded = map[string]guard{
 	pgx:                   databases,
 	sqlite:                databases,
 	goose:                 databases,
+	aws:                   {packages: []string{"internal/keyring/awskms", "internal/keyring/kektest"}},
 	// One package runs another program: the one that the operator names to print
 	// the encryption keys. Rigs do, too, to drive the real binary; the tests of
 	// internal/app, to kill a restore in a process of its own and to drill pg_dump
