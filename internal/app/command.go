@@ -49,7 +49,7 @@ with underscores), and a key of the YAML file that --config names. A flag counts
 before a variable, and a variable before the file.
 
 At its first start the server makes its data directory, an encryption key to
-back up, and the file owner-token, with which the other commands of this machine
+back up (unless --encryption-key-source names one), and the file owner-token, with which the other commands of this machine
 reach it. It stops on SIGINT and SIGTERM, once running requests have finished;
 a second signal stops it at once.`,
 		Args: cobra.NoArgs,
@@ -95,7 +95,7 @@ func announce(w io.Writer, s *Server, cfg config.Config) {
 		database = "PostgreSQL"
 	}
 	_, _ = fmt.Fprintf(w, "Gatehouse is listening on %s\n  database       %s\n  encryption key %s (back it up, apart from the database)\n",
-		s.URL(), database, filepath.Join(cfg.DataDir, datadir.EncryptionKey)) // nobody may be reading
+		s.URL(), database, s.store.keks.place()) // nobody may be reading
 	if t, err := ownerToken(cfg.DataDir); err == nil && !t.IsZero() {
 		_, _ = fmt.Fprintf(w, "  owner's token  in %s; the gatehouse command on this machine uses it\n", filepath.Join(cfg.DataDir, datadir.OwnerToken))
 	}

@@ -48,7 +48,7 @@ For PostgreSQL use pg_restore: docs/operations.md has the commands.`,
 			return r.run(ctx)
 		},
 	}
-	r.cfg.BindDatabase(cmd.Flags())
+	r.cfg.BindDatabase(cmd.Flags(), "encryption-key-source")
 	cmd.Flags().BoolVar(&r.force, "force", false, "replace the database that is there; it is kept under another name")
 	cmd.Flags().BoolVar(&r.withoutKey, "without-key", false, "restore although there is no encryption key in the directory yet; the server does not start before it is there")
 	return cmd

@@ -26,13 +26,11 @@ import (
 // withoutKey may there be none. A key that is there and does not fit is refused
 // even then: it would keep the server from starting. keyless is if there is none.
 func openWith(ctx context.Context, cfg config.Config, path string, withoutKey bool, now func() time.Time) (b *sqlstore.Backend, keyless bool, err error) {
-	there, err := exists(filepath.Join(cfg.DataDir, datadir.EncryptionKey))
-	if err != nil {
-		return nil, false, err
-	}
 	sc := sqlstore.Config{Path: path, Now: now}
-	if keyless = withoutKey && !there; !keyless {
-		s := setup{dir: cfg.DataDir, log: slog.New(slog.DiscardHandler), now: now}
+	keks := readKEKs(ctx, cfg)
+	_, none := errors.AsType[*keyring.NoFileError](keks.err)
+	if keyless = withoutKey && none; !keyless {
+		s := setup{dir: cfg.DataDir, log: slog.New(slog.DiscardHandler), now: now, keks: keks}
 		sc.Initialise = s.initialise
 	}
 	b, err = sqlstore.Open(ctx, sc)

@@ -35,14 +35,15 @@ type openStore struct {
 	db      *store.DB
 	backend *sqlstore.Backend
 	ring    *keyring.Ring
+	keks    kekSet
 }
 
 // openDatabase opens the store of a server. Where there is none yet it makes
-// the encryption key, the data keys, the owner and their token; else it needs
-// the encryption key that the database was made with. What is denied, and each
-// secret that is opened, is told to events.
+// the data keys, the owner and their token, and an encryption key if the settings
+// name no other; else it needs the encryption key that the database was made with.
+// What is denied, and each secret that is opened, is told to events.
 func openDatabase(ctx context.Context, cfg config.Config, log *slog.Logger, now func() time.Time, events *tally.Tally) (*openStore, error) {
-	s := setup{dir: cfg.DataDir, log: log, now: now}
+	s := setup{dir: cfg.DataDir, log: log, now: now, keks: readKEKs(ctx, cfg)}
 	sc := sqlstore.Config{URL: cfg.DatabaseURL, Now: now, Initialise: s.initialise}
 	if cfg.DatabaseURL.IsZero() {
 		sc.Path = filepath.Join(cfg.DataDir, datadir.Database)
@@ -54,7 +55,7 @@ func openDatabase(ctx context.Context, cfg config.Config, log *slog.Logger, now 
 	db := layered(backend, s.ring, now, events.Note)
 	db.OnDenied(events.Denied)
 	db.OnKeysChanged(func(ctx context.Context) error { return s.ring.Reload(ctx, db, authn.Keyholder) })
-	return &openStore{db, backend, s.ring}, nil
+	return &openStore{db, backend, s.ring, s.keks}, nil
 }
 
 // layered is the one place where the layers are put on a backend.
@@ -67,6 +68,7 @@ type setup struct {
 	dir  string
 	log  *slog.Logger
 	now  func() time.Time
+	keks kekSet
 	ring *keyring.Ring // the result
 }
 
@@ -77,20 +79,10 @@ func (s *setup) initialise(ctx context.Context, b *sqlstore.Backend) error {
 	if err != nil {
 		return err
 	}
-	file := filepath.Join(s.dir, datadir.EncryptionKey)
-	kek, err := readKEK(file)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && len(wrapped) > 0:
-		return fmt.Errorf("the database is encrypted, and there is no encryption key here: copy encryption-key from the data directory of the server that made it, or from your backup, to %s", file)
-	case errors.Is(err, fs.ErrNotExist):
-		if kek, err = makeKEK(file); err != nil {
-			return err
-		}
-		s.log.WarnContext(ctx, "made a new encryption key: back it up, apart from the database. Without it the stored provider keys are lost", "file", file, "id", kek.ID())
-	case err != nil:
+	if err := s.needKEKs(ctx, wrapped); err != nil {
 		return err
 	}
-	s.ring = keyring.NewRing(b.Installation(), []keyring.KEK{kek})
+	s.ring = keyring.NewRing(b.Installation(), s.keks.keks)
 	if len(wrapped) == 0 {
 		if err := s.firstStart(ctx, db); err != nil {
 			return err
@@ -105,10 +97,11 @@ func (s *setup) initialise(ctx context.Context, b *sqlstore.Backend) error {
 		}
 		err = s.ring.Reload(ctx, db, authn.Keyholder)
 	}
-	if _, wrong := errors.AsType[*keyring.NoKEKError](err); wrong {
-		return fmt.Errorf("%w: copy encryption-key from the data directory of the server that made the database, or from your backup, to %s", err, file)
+	if err != nil {
+		return s.keks.explain(err)
 	}
-	return err
+	s.noteKEKs(ctx, wrapped)
+	return nil
 }
 
 func listKeys(ctx context.Context, db *store.DB) (keys []store.EncryptionKey, err error) {
@@ -175,26 +168,6 @@ func (s *setup) addKey(ctx context.Context, db *store.DB, purpose store.KeyPurpo
 		_, err := tx.EncryptionKeys.Insert(ctx, k)
 		return err
 	})
-}
-
-func readKEK(file string) (*keyring.Local, error) {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("read the encryption key: %w", err)
-	}
-	k, err := keyring.ParseLocal(b)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return k, nil
-}
-
-func makeKEK(file string) (*keyring.Local, error) {
-	k, encoded, err := keyring.NewLocal()
-	if err != nil {
-		return nil, err
-	}
-	return k, writeSecret(file, encoded)
 }
 
 // writeSecret writes a file that only its owner can read, and makes sure that

@@ -20,6 +20,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gatehousehq/gatehouse/internal/datadir"
+	"github.com/gatehousehq/gatehouse/internal/keyring"
 	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/seed"
 )
@@ -46,6 +47,10 @@ type Config struct {
 	AuditCheckpoints            []string      // sinks; none is the file in the data directory
 	AuditRetention              time.Duration // zero is for ever
 	ReplicaTimeout              time.Duration
+	// EncryptionKeySources are in the form of [keyring.ParseSources], which takes
+	// them; none is the variable GATEHOUSE_ENCRYPTION_KEYS, or the file in the data
+	// directory.
+	EncryptionKeySources []string
 
 	file     string
 	settings []string // the names of the flags that may be given in other ways
@@ -76,17 +81,18 @@ func (c *Config) Bind(fs *pflag.FlagSet) {
 	own.StringSliceVar(&c.AuditCheckpoints, "audit-checkpoints", nil, "`places` outside the database that signed checkpoints of the audit log are sent to, separated by commas: stdout, file:PATH, or the URL of a webhook; left out: the file audit-checkpoints in the data directory. Keep a copy where nobody who can write to the database can")
 	own.DurationVar(&c.AuditRetention, "audit-retention", 0, "how long audit entries are kept, such as 8760h; 0 is for ever. What proves the rest of the log stays")
 	own.DurationVar(&c.ReplicaTimeout, "replica-timeout", 15*time.Second, "how long a replica may be silent before a rotation of the encryption keys goes on without it")
+	own.StringSliceVar(&c.EncryptionKeySources, "encryption-key-source", nil, "`places` of the encryption keys, the newest first, separated by commas: file or file:PATH, env (the variable GATEHOUSE_ENCRYPTION_KEYS), credential or credential:NAME (of systemd), exec:PROGRAM ARGUMENT…, vault:MOUNT/KEY (Transit of Vault or OpenBao), awskms:KEY; left out: env if that variable is set, else the file encryption-key in the data directory, which is made at the first start")
 	own.VisitAll(func(f *pflag.Flag) { c.settings = append(c.settings, f.Name) })
 	fs.AddFlagSet(own)
 	fs.StringVar(&c.file, "config", "", "YAML `file` with settings, named as the flags are")
 }
 
 // BindDatabase defines the settings that say which database to work on, for
-// commands that need no others.
-func (c *Config) BindDatabase(fs *pflag.FlagSet) {
+// commands that need no others than these and more.
+func (c *Config) BindDatabase(fs *pflag.FlagSet, more ...string) {
 	all := pflag.NewFlagSet("", pflag.ContinueOnError)
 	c.Bind(all)
-	for _, name := range []string{"data-dir", "database-url", "config"} {
+	for _, name := range append([]string{"data-dir", "database-url", "config"}, more...) {
 		fs.AddFlag(all.Lookup(name))
 	}
 }
@@ -194,6 +200,9 @@ func (c *Config) check() error {
 	}
 	if c.AuditRetention > 0 && c.AuditRetention < time.Hour {
 		refuse("audit-retention: must be an hour at least, or 0 for ever")
+	}
+	if _, err := keyring.ParseSources(c.EncryptionKeySources); err != nil {
+		refuse("encryption-key-source: %v", err)
 	}
 	if c.ReplayBody < 0 || c.ReplayMemory < 0 {
 		refuse("replay-body and replay-memory: must not be negative")

@@ -91,6 +91,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		"shutdown-timeout": "0s", "tls-cert": "c", "tls-key": "k", "public-url": "https://h", "trusted-proxies": "10.0.0.0/8,::1",
 		"upstream-deny": "192.168.0.0/16", "upstream-allow": "172.16.0.1", "first-byte-timeout": "1s", "idle-timeout": "2s", "replay-body": "3", "replay-memory": "4",
 		"seed-from-env": "true", "seed-mode": "fail", "audit-checkpoints": "stdout,file:/f", "audit-retention": "24h0m0s", "replica-timeout": "5s",
+		"encryption-key-source": "vault:transit/gatehouse,file:/k",
 	}
 	want := config.Config{
 		DataDir: "/d", HTTPAddress: ":1", DatabaseURL: secret.New("postgres://h/db"), LogLevel: slog.LevelDebug, LogFormat: "json",
@@ -98,6 +99,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		UpstreamDeny: []netip.Prefix{netip.MustParsePrefix("192.168.0.0/16")}, UpstreamAllow: []netip.Prefix{netip.MustParsePrefix("172.16.0.1/32")},
 		FirstByteTimeout: time.Second, IdleTimeout: 2 * time.Second, ReplayBody: 3, ReplayMemory: 4,
 		SeedFromEnv: true, SeedMode: seed.Fail, AuditCheckpoints: []string{"stdout", "file:/f"}, AuditRetention: 24 * time.Hour, ReplicaTimeout: 5 * time.Second,
+		EncryptionKeySources: []string{"vault:transit/gatehouse", "file:/k"},
 	}
 	var bound config.Config
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
@@ -215,11 +217,12 @@ func TestWhatIsWrongNamesItsSource(t *testing.T) {
 		{"public URL", []string{"--public-url", "h:1"}, nil, "", []string{"public-url: must be an http or https URL"}},
 		{"no time at all", []string{"--idle-timeout", "0"}, nil, "", []string{"idle-timeout: must be longer than nothing"}},
 		{"less than no time", []string{"--shutdown-timeout", "-1s"}, nil, "", []string{"shutdown-timeout"}},
+		{"a key in place of its source", []string{"--encryption-key-source", "file,AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="}, nil, "", []string{"encryption-key-source: source 2: it must begin with file, env, "}},
 		{"less than nothing", []string{"--replay-memory", "-1"}, nil, "", []string{"replay-memory: must not be negative"}},
 	} {
 		_, err := load(t, c.flags, c.env, c.file)
 		for _, want := range c.want {
-			if err == nil || !strings.Contains(err.Error(), want) {
+			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "AAECAwQF") {
 				t.Errorf("%s: got %v, want %s", c.name, err, want)
 			}
 		}
