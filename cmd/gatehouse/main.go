@@ -18,5 +18,5 @@ func main() { os.Exit(run()) }
 func run() int {
 	v := app.BuildVersion(version)
 	return cli.Run(context.Background(), cli.New(v.Version, app.ServerCommand(v), app.DemoCommand(v), app.AuditVerifyCommand(), app.UserRecoverCommand(),
-		app.BackupCommand(), app.RestoreCommand()))
+		app.BackupCommand(), app.RestoreCommand(), app.DecryptCommand(), app.KeyRecoverCommand()))
 }

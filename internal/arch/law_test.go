@@ -19,7 +19,7 @@ var law = map[string]rule{
 	"client":        {own: []string{"internal/secret"}},
 
 	"internal/cli":    {own: []string{"client", "internal/datadir", "internal/origin", "internal/secret"}, modules: []string{cobra, term}},
-	"internal/app":    {any: true, modules: []string{cobra, pflag, term, uuid}},
+	"internal/app":    {any: true, modules: []string{age, cobra, pflag, term, uuid}},
 	"internal/config": {own: []string{"internal/datadir", "internal/keyring", "internal/secret", "internal/seed"}, modules: []string{pflag, yaml}},
 
 	// The control plane. httpapi knows neither rbac nor the layers: who may do
@@ -100,6 +100,7 @@ const (
 	sqlcgen = "internal/store/sqlstore/internal/sqlcgen"
 
 	aws        = "github.com/aws/aws-sdk-go-v2/..."
+	age        = "filippo.io/age"
 	cobra      = "github.com/spf13/cobra/..."
 	gjson      = "github.com/tidwall/gjson"
 	goose      = "github.com/pressly/goose/v3/..."

@@ -45,6 +45,10 @@ var (
 	Archivist = system("audit archivist", rbac.SystemArchivist)
 	// Keyholder loads the data keys, and says which it has.
 	Keyholder = system("keyholder", rbac.SystemKeyholder)
+	// Exporter exports secrets in the clear, at the machine.
+	Exporter = system("exporter", rbac.SystemExporter)
+	// Custodian removes what cannot be opened any more, at the machine.
+	Custodian = system("custodian", rbac.SystemCustodian)
 
 	authenticator = system("authenticator", rbac.SystemAuthenticator)
 )

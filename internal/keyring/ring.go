@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -231,6 +232,10 @@ func (r *Ring) Rewrap(ctx context.Context, w store.EncryptionKey) (store.Encrypt
 
 // Reload loads the data keys that db has now.
 func (r *Ring) Reload(ctx context.Context, db *store.DB, who store.Actor) error {
+	return r.reload(ctx, db, who, func(store.EncryptionKey) bool { return false })
+}
+
+func (r *Ring) reload(ctx context.Context, db *store.DB, who store.Actor, without func(store.EncryptionKey) bool) error {
 	var rows []store.EncryptionKey
 	var epoch int64
 	err := db.View(ctx, who, func(tx store.Tx) (err error) {
@@ -243,7 +248,29 @@ func (r *Ring) Reload(ctx context.Context, db *store.DB, who store.Actor) error 
 	if err != nil {
 		return err
 	}
-	return r.Load(ctx, rows, epoch)
+	return r.Load(ctx, slices.DeleteFunc(rows, without), epoch)
+}
+
+// Opens reports whether a KEK of this process unwraps a data key. An error is of
+// the way to the KEK.
+func (r *Ring) Opens(ctx context.Context, w store.EncryptionKey) (bool, error) {
+	kek, err := r.kek(w.KEKID)
+	if err != nil {
+		return false, nil // it is not here: that is the answer
+	}
+	_, err = unwrap(ctx, kek, r.installation, w)
+	if errors.Is(err, ErrAltered) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// ReloadWithout loads the data keys that db has now, but for those that are lost:
+// what is sealed under them does not open.
+func (r *Ring) ReloadWithout(ctx context.Context, db *store.DB, who store.Actor, lost []store.EncryptionKey) error {
+	return r.reload(ctx, db, who, func(w store.EncryptionKey) bool {
+		return slices.ContainsFunc(lost, func(l store.EncryptionKey) bool { return l.ActiveDigest == w.ActiveDigest })
+	})
 }
 
 // Current implements [dbcrypt.Keys].

@@ -166,6 +166,10 @@ const (
 	SystemArchivist Role = "system:archivist"
 	// SystemKeyholder loads the data keys, and says which it has.
 	SystemKeyholder Role = "system:keyholder"
+	// SystemExporter exports secrets in the clear, at the machine.
+	SystemExporter Role = "system:exporter"
+	// SystemCustodian removes what cannot be opened any more, at the machine.
+	SystemCustodian Role = "system:custodian"
 )
 
 // A Reach says on which records of a kind a permission holds.
@@ -203,6 +207,11 @@ var roles = map[Role]Grants{
 		Permission{AIProviderKey, Create}, Permission{AIProviderKey, Read}, Permission{AIProviderKey, Update}, Permission{AIProviderKey, Delete}),
 	SystemRotator: everywhere(
 		Permission{AIProvider, Read}, Permission{AIProvider, Rotate}, Permission{AIProviderKey, Read}, Permission{AIProviderKey, Rotate},
+		Permission{EncryptionKey, Create}, Permission{EncryptionKey, Read}, Permission{EncryptionKey, Rotate}, Permission{Replica, Read}),
+	SystemExporter: everywhere(
+		Permission{AIProvider, Read}, Permission{AIProvider, Open}, Permission{AIProviderKey, Read}, Permission{AIProviderKey, Open}, Permission{AuditLog, Create}),
+	SystemCustodian: everywhere(
+		Permission{AIProvider, Read}, Permission{AIProvider, Update}, Permission{AIProviderKey, Read}, Permission{AIProviderKey, Delete},
 		Permission{EncryptionKey, Create}, Permission{EncryptionKey, Read}, Permission{EncryptionKey, Rotate}, Permission{Replica, Read}),
 	SystemKeyholder: everywhere(Permission{EncryptionKey, Read}, Permission{Replica, Update}),
 	SystemRecovery: everywhere(

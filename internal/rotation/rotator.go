@@ -339,8 +339,7 @@ func (r *Rotator) retire(ctx context.Context, p plan, unreadable int) (more bool
 		}
 		for _, old := range p.older {
 			_, err := tx.EncryptionKeys.Update(ctx, old.ActiveDigest, func(k *store.EncryptionKey) error {
-				k.RevokedDigest, k.ActiveDigest, k.RevokedAt = k.ActiveDigest, "", r.cfg.Now()
-				k.WrappedKey = "" // nobody can bring it back, nor open an old copy of a cell with it
+				k.Retire(r.cfg.Now())
 				return nil
 			})
 			if err != nil {

@@ -278,6 +278,12 @@ func (k EncryptionKey) Digest() string {
 	return k.RevokedDigest
 }
 
+// Retire ends the use of the key for good: what it was wrapped in is gone, so
+// that nobody can bring it back, nor open an old copy of a cell with it.
+func (k *EncryptionKey) Retire(at time.Time) {
+	k.RevokedDigest, k.ActiveDigest, k.WrappedKey, k.RevokedAt = k.ActiveDigest, "", "", at
+}
+
 // EditAction says that what is changed of a data key is its rotation.
 func (EncryptionKey) EditAction() rbac.Action { return rbac.Rotate }
 
