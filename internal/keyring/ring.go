@@ -19,8 +19,9 @@ type Ring struct {
 	installation string
 	keks         []KEK
 
-	current atomic.Pointer[loaded]
-	mu      sync.Mutex // held while loading
+	current   atomic.Pointer[loaded]
+	mu        sync.Mutex // held while loading
+	reloading sync.Mutex // held while reading rows and loading them: what was read later counts
 }
 
 // loaded is what a Ring has of one epoch.
@@ -236,6 +237,8 @@ func (r *Ring) Reload(ctx context.Context, db *store.DB, who store.Actor) error 
 }
 
 func (r *Ring) reload(ctx context.Context, db *store.DB, who store.Actor, without func(store.EncryptionKey) bool) error {
+	r.reloading.Lock()
+	defer r.reloading.Unlock()
 	var rows []store.EncryptionKey
 	var epoch int64
 	err := db.View(ctx, who, func(tx store.Tx) (err error) {
