@@ -122,9 +122,6 @@ func verifyExport(file string, kept []auditlog.Checkpoint) (auditlog.Report, err
 	return auditlog.VerifyExport(in, kept)
 }
 
-// verifyBatch is how many rows are read at once.
-const verifyBatch = 5000
-
 func verifyDatabase(ctx context.Context, cfg config.Config, kept []auditlog.Checkpoint) (report auditlog.Report, err error) {
 	sc := sqlstore.Config{URL: cfg.DatabaseURL}
 	if cfg.DatabaseURL.IsZero() {
@@ -140,31 +137,10 @@ func verifyDatabase(ctx context.Context, cfg config.Config, kept []auditlog.Chec
 
 // verifyLog verifies the whole log in a database.
 func verifyLog(ctx context.Context, backend *sqlstore.Backend, kept []auditlog.Checkpoint) (report auditlog.Report, err error) {
-	v, err := auditlog.NewVerifier(auditlog.Origin(backend.Installation()), kept)
-	if err != nil {
-		return report, err
-	}
 	db := layered(backend, &keyring.Ring{}, time.Now, nil) // nothing here is sealed
-	err = db.View(ctx, authn.Verifier, func(tx store.Tx) error {
-		head, err := tx.Audit.Head(ctx)
-		if err != nil {
-			return err
-		}
-		for from := int64(1); ; {
-			rows, err := tx.Audit.Rows(ctx, from, verifyBatch)
-			if err != nil {
-				return err
-			}
-			if len(rows) == 0 {
-				break
-			}
-			for _, r := range rows {
-				v.Row(r)
-			}
-			from = rows[len(rows)-1].Index + 1
-		}
-		report = v.Finish(head)
-		return nil
+	err = db.View(ctx, authn.Verifier, func(tx store.Tx) (err error) {
+		report, err = auditlog.Verify(ctx, auditlog.Origin(backend.Installation()), tx.Audit, kept)
+		return err
 	})
 	return report, err
 }

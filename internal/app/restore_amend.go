@@ -184,11 +184,14 @@ func (r *restoring) continues(ctx context.Context, long, short *store.DB) bool {
 	return errA == nil && errB == nil && a.Root() == b.Root()
 }
 
+// readAtOnce is how many entries are in memory.
+const readAtOnce = 5000
+
 // changesAfter returns the entries of changes after the first size ones.
 func changesAfter(ctx context.Context, db *store.DB, size int64) (changes []store.AuditEntry, err error) {
 	err = db.View(ctx, authn.Verifier, func(tx store.Tx) error {
 		for from := size + 1; ; {
-			rows, err := tx.Audit.Rows(ctx, from, verifyBatch)
+			rows, err := tx.Audit.Rows(ctx, from, readAtOnce)
 			if err != nil || len(rows) == 0 {
 				return err
 			}

@@ -55,7 +55,7 @@ func VerifyExport(r io.Reader, checkpoints []Checkpoint) (Report, error) {
 	if err != nil {
 		return Report{}, errors.New("the header of the export was altered, or cut")
 	}
-	v, err := NewVerifier(h.Origin, checkpoints)
+	v, err := newVerifier(h.Origin, checkpoints)
 	if err != nil {
 		return Report{}, err
 	}
@@ -97,7 +97,7 @@ const leafStart = `{"v":1,"index":`
 var retentionMark = fmt.Appendf(nil, `"action":%q,"resource_type":%q`, rbac.Delete, rbac.AuditLog)
 
 // line takes the next line of an export.
-func (v *Verifier) line(leaf []byte) {
+func (v *verifier) line(leaf []byte) {
 	digits, _, _ := bytes.Cut(bytes.TrimPrefix(leaf, []byte(leafStart)), []byte(","))
 	index, err := strconv.ParseInt(string(digits), 10, 64)
 	if err != nil || !bytes.HasPrefix(leaf, []byte(leafStart)) {

@@ -1,7 +1,7 @@
 // Package auditlog makes the audit log provable. Its entries are the leaves of
 // a Merkle tree (RFC 6962, by golang.org/x/mod/sumdb/tlog), whose size and root
 // are signed now and then, as a checkpoint, and sent out of reach of whoever can
-// write to the database. From a checkpoint kept elsewhere, [Verifier] finds
+// write to the database. From a checkpoint kept elsewhere, [Verify] finds
 // entries that were altered, removed, added or put in another order.
 //
 // Entry i is leaf i-1, so a checkpoint of size n covers the entries 1 to n. What

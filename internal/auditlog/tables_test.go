@@ -1,39 +1,40 @@
 package auditlog_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/gatehousehq/gatehouse/internal/auditlog"
-	"github.com/gatehousehq/gatehouse/internal/secret"
+	"github.com/gatehousehq/gatehouse/internal/authn"
 	"github.com/gatehousehq/gatehouse/internal/store"
 	"github.com/gatehousehq/gatehouse/internal/store/dbgen"
 	"github.com/gatehousehq/gatehouse/internal/store/storetest"
 )
 
-const installation = "0190a5a0-0000-7000-8000-000000000001"
-
-// A log is an audit log as a database has it.
-type log struct {
-	rows []store.AuditRow
-	head store.AuditHead
+// A tampered is a log in a database, for those who can write to it with SQL.
+type tampered struct {
+	*storetest.Store
+	head store.AuditHead // of the honest log
+	kept auditlog.Checkpoint
 }
 
-func (l *log) verify(t testing.TB, kept ...auditlog.Checkpoint) auditlog.Report {
+// newTampered returns a log of a few entries, of which the last has something in
+// every column, and a copy of its tables to restore it from.
+func newTampered(t *testing.T, s *storetest.Store) *tampered {
 	t.Helper()
-	v, err := auditlog.NewVerifier(auditlog.Origin(installation), kept)
-	if err != nil {
+	l := &tampered{Store: s}
+	for range 8 {
+		dbgen.Provider(t, s.DB, store.Provider{})
+	}
+	if err := s.Update(t.Context(), authn.Recorder, func(tx store.Tx) error {
+		return tx.Audit.Observe(t.Context(), []store.AuditEntry{someEntry(0)})
+	}); err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range l.rows {
-		v.Row(r)
-	}
-	return v.Finish(l.head)
-}
-
-// checkpoint returns a checkpoint of the log as it is, by that key.
-func (l *log) checkpoint(t testing.TB, seed string) auditlog.Checkpoint {
-	t.Helper()
-	s, err := auditlog.NewSigner(installation, secret.New(seed))
+	err := s.View(t.Context(), authn.Verifier, func(tx store.Tx) (err error) {
+		l.head, err = tx.Audit.Head(t.Context())
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,60 +42,73 @@ func (l *log) checkpoint(t testing.TB, seed string) auditlog.Checkpoint {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signed, err := s.Sign(head)
-	if err != nil {
-		t.Fatal(err)
+	l.kept = auditlog.Checkpoint{Origin: auditlog.Origin(logID), Size: head.Size, Root: head.Root()}
+	l.honest(t, "nothing")
+	for _, table := range []string{"audit_logs", "audit_tree"} {
+		l.run(t, "CREATE TABLE saved_"+table+" AS SELECT * FROM "+table)
 	}
-	c, err := auditlog.OpenCheckpoint(signed, s.VerifierKey())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return l
 }
 
-const seed = "0123456789abcdef0123456789abcdef"
+// run is for statements that may change no row.
+func (l *tampered) run(t *testing.T, statement string) {
+	t.Helper()
+	if _, err := l.Raw.ExecContext(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (l *tampered) verify(t *testing.T) (r auditlog.Report, err error) {
+	t.Helper()
+	err = l.View(t.Context(), authn.Verifier, func(tx store.Tx) (err error) {
+		r, err = auditlog.Verify(t.Context(), l.kept.Origin, fewRows{tx.Audit}, []auditlog.Checkpoint{l.kept})
+		return err
+	})
+	return r, err
+}
+
+// fewRows reads fewer rows at once than it is asked for.
+type fewRows struct{ store.AuditLog }
+
+func (f fewRows) Rows(ctx context.Context, from int64, _ int) ([]store.AuditRow, error) {
+	return f.AuditLog.Rows(ctx, from, 3)
+}
+
+// honest fails unless all is well.
+func (l *tampered) honest(t *testing.T, undone string) {
+	t.Helper()
+	if r, err := l.verify(t); err != nil || r.Found != 0 || r.Covered != l.head.Size {
+		t.Fatalf("after %s was undone: %+v, %v", undone, r, err)
+	}
+}
+
+// found makes the attack, fails unless it is found, and undoes it.
+func (l *tampered) found(t *testing.T, name string, statements ...string) {
+	t.Helper()
+	for _, statement := range statements {
+		l.Exec(t, statement)
+	}
+	switch r, err := l.verify(t); {
+	case err != nil:
+		t.Logf("%s: %v", name, err)
+	case r.Found == 0:
+		t.Errorf("%s: nothing is found", name)
+	default:
+		t.Logf("%s: entry %d %s", name, r.Findings[0].Index, r.Findings[0].Problem)
+	}
+	for _, table := range []string{"audit_logs", "audit_tree"} {
+		l.run(t, "DELETE FROM "+table)
+		l.run(t, "INSERT INTO "+table+" SELECT * FROM saved_"+table)
+	}
+	l.Exec(t, "UPDATE audit_head SET size = $1, edge = $2", l.head.Size, l.head.Edge)
+	l.honest(t, name)
+}
 
 // TestAttacksOnTheTablesAreFound tampers with SQL, behind the back of the store.
 func TestAttacksOnTheTablesAreFound(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
-		for range 8 {
-			dbgen.Provider(t, s.DB, store.Provider{})
-		}
-		read := func() *log {
-			l := &log{}
-			err := s.View(t.Context(), dbgen.Owner, func(tx store.Tx) (err error) {
-				if l.head, err = tx.Audit.Head(t.Context()); err == nil {
-					l.rows, err = tx.Audit.Rows(t.Context(), 0, 0)
-				}
-				return err
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return l
-		}
-		honest := read()
-		kept := honest.checkpoint(t, seed)
-		if r := honest.verify(t, kept); r.Found != 0 || r.Covered != int64(len(honest.rows)) {
-			t.Fatalf("a false alarm: %+v", r)
-		}
-		restore := func() {
-			for _, table := range []string{"audit_logs", "audit_tree"} {
-				if _, err := s.Raw.ExecContext(t.Context(), "DELETE FROM "+table); err != nil {
-					t.Fatal(err)
-				}
-				if _, err := s.Raw.ExecContext(t.Context(), "INSERT INTO "+table+" SELECT * FROM saved_"+table); err != nil {
-					t.Fatal(err)
-				}
-			}
-			s.Exec(t, "UPDATE audit_head SET size = $1, edge = $2", honest.head.Size, honest.head.Edge)
-		}
-		for _, table := range []string{"audit_logs", "audit_tree"} {
-			if _, err := s.Raw.ExecContext(t.Context(), "CREATE TABLE saved_"+table+" AS SELECT * FROM "+table); err != nil {
-				t.Fatal(err)
-			}
-		}
+		l := newTampered(t, s)
 		for _, c := range []struct {
 			name       string
 			statements []string
@@ -118,18 +132,7 @@ func TestAttacksOnTheTablesAreFound(t *testing.T) {
 				"INSERT INTO audit_tree SELECT entry_index, hashes FROM audit_logs WHERE entry_index < 4", "DELETE FROM audit_logs WHERE entry_index < 4",
 			}},
 		} {
-			for _, statement := range c.statements {
-				s.Exec(t, statement)
-			}
-			if r := read().verify(t, kept); r.Found == 0 {
-				t.Errorf("%s: nothing is found", c.name)
-			} else {
-				t.Logf("%s: entry %d %s", c.name, r.Findings[0].Index, r.Findings[0].Problem)
-			}
-			restore()
-			if r := read().verify(t, kept); r.Found != 0 {
-				t.Fatalf("after %s was undone: %+v", c.name, r)
-			}
+			l.found(t, c.name, c.statements...)
 		}
 	})
 }

@@ -3,9 +3,11 @@ package auditlog
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sync"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -34,9 +36,61 @@ type Report struct {
 	Found    int       // how many there are
 }
 
-// A Verifier is given a whole log, row by row, and says whether it is the one
+// Rows is where a log is read from: [store.AuditLog] is one. What it returns is
+// of one moment.
+type Rows interface {
+	Head(ctx context.Context) (store.AuditHead, error)
+	Rows(ctx context.Context, from int64, limit int) ([]store.AuditRow, error)
+}
+
+// batch is how many rows are read at once.
+const batch = 5000
+
+// Verify verifies the log of that origin, by checkpoints that were kept
+// elsewhere. Without one it finds only what does not fit together within the
+// database.
+func Verify(ctx context.Context, origin string, log Rows, checkpoints []Checkpoint) (Report, error) {
+	v, err := newVerifier(origin, checkpoints)
+	if err != nil {
+		return Report{}, err
+	}
+	head, err := log.Head(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	// Reading takes longer than verifying, and does not wait for it.
+	batches := make(chan []store.AuditRow, 1)
+	var verifying sync.WaitGroup
+	verifying.Go(func() {
+		for rows := range batches {
+			for _, r := range rows {
+				v.row(r)
+			}
+		}
+	})
+	err = readAll(ctx, log, batches)
+	close(batches)
+	verifying.Wait()
+	if err != nil {
+		return Report{}, err
+	}
+	return v.finishAt(head), nil
+}
+
+func readAll(ctx context.Context, log Rows, batches chan<- []store.AuditRow) error {
+	for from := int64(1); ; {
+		rows, err := log.Rows(ctx, from, batch)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		batches <- rows
+		from = rows[len(rows)-1].Index + 1
+	}
+}
+
+// A verifier is given a whole log, row by row, and says whether it is the one
 // that the checkpoints are of.
-type Verifier struct {
+type verifier struct {
 	checkpoints []Checkpoint // by size, those not met yet
 	head        Head
 	broken      bool  // rows are missing: there is no root any more
@@ -46,11 +100,8 @@ type Verifier struct {
 	buf         []byte
 }
 
-// NewVerifier returns a Verifier of the log of that origin, by checkpoints that
-// were kept elsewhere. Without one it finds only what does not fit together
-// within the database.
-func NewVerifier(origin string, checkpoints []Checkpoint) (*Verifier, error) {
-	v := &Verifier{}
+func newVerifier(origin string, checkpoints []Checkpoint) (*verifier, error) {
+	v := &verifier{}
 	for _, c := range checkpoints {
 		if c.Origin != origin {
 			return nil, fmt.Errorf("the checkpoint is of %s, and the log is %s: it belongs to another installation", c.Origin, origin)
@@ -71,15 +122,15 @@ func NewVerifier(origin string, checkpoints []Checkpoint) (*Verifier, error) {
 	return v, nil
 }
 
-func (v *Verifier) find(index int64, problem string, args ...any) {
+func (v *verifier) find(index int64, problem string, args ...any) {
 	v.report.Found++
 	if len(v.report.Findings) < maxFindings {
 		v.report.Findings = append(v.report.Findings, Finding{index, fmt.Sprintf(problem, args...)})
 	}
 }
 
-// Row takes the next row, in the order of the index.
-func (v *Verifier) Row(r store.AuditRow) {
+// row takes the next row, in the order of the index.
+func (v *verifier) row(r store.AuditRow) {
 	if !v.reach(r.Index) {
 		return
 	}
@@ -91,7 +142,7 @@ func (v *Verifier) Row(r store.AuditRow) {
 
 // reach goes to where an entry stands, and reports whether it stands behind all
 // that came before.
-func (v *Verifier) reach(index int64) bool {
+func (v *verifier) reach(index int64) bool {
 	next := v.head.Size + 1
 	if index < next {
 		v.find(index, "stands twice, or out of order")
@@ -107,7 +158,7 @@ func (v *Verifier) reach(index int64) bool {
 
 // add adds the entry of that hash, and returns the hashes which that completed,
 // nil if rows are missing. They are good until the next call.
-func (v *Verifier) add(hash tlog.Hash) []byte {
+func (v *verifier) add(hash tlog.Hash) []byte {
 	if v.broken {
 		v.head.Size++
 		return nil
@@ -118,7 +169,7 @@ func (v *Verifier) add(hash tlog.Hash) []byte {
 }
 
 // leafHash checks one row by itself, and returns the hash of what it has.
-func (v *Verifier) leafHash(r store.AuditRow) (hash tlog.Hash) {
+func (v *verifier) leafHash(r store.AuditRow) (hash tlog.Hash) {
 	// A row whose record was emptied is not one that was removed.
 	if r.Leaf == nil && r.Entry == (store.AuditEntry{}) {
 		if v.report.Removed == r.Index-1 {
@@ -139,7 +190,7 @@ func (v *Verifier) leafHash(r store.AuditRow) (hash tlog.Hash) {
 
 // noteRetention remembers e if it accounts for what is gone. The first to do so
 // is the one that a checkpoint covers if any does.
-func (v *Verifier) noteRetention(e store.AuditEntry) {
+func (v *verifier) noteRetention(e store.AuditEntry) {
 	if e.Resource != rbac.AuditLog || e.Action != rbac.Delete || v.retained != 0 {
 		return
 	}
@@ -152,7 +203,7 @@ func (v *Verifier) noteRetention(e store.AuditEntry) {
 }
 
 // meet compares the tree with the checkpoints of its size.
-func (v *Verifier) meet() {
+func (v *verifier) meet() {
 	for len(v.checkpoints) > 0 && v.checkpoints[0].Size == v.head.Size {
 		c := v.checkpoints[0]
 		v.checkpoints = v.checkpoints[1:]
@@ -166,9 +217,9 @@ func (v *Verifier) meet() {
 	}
 }
 
-// Finish takes the head that the log has in the database, and returns the
+// finishAt takes the head that the log has in the database, and returns the
 // report.
-func (v *Verifier) Finish(head store.AuditHead) Report {
+func (v *verifier) finishAt(head store.AuditHead) Report {
 	if !v.broken && (head.Size != v.head.Size || !bytes.Equal(head.Edge, v.head.EdgeBytes())) {
 		v.find(0, "the head of the log is of %d entries, and there are %d: entries were cut off or added, or the head was altered", head.Size, v.head.Size)
 	}
@@ -178,7 +229,7 @@ func (v *Verifier) Finish(head store.AuditHead) Report {
 	return v.finish()
 }
 
-func (v *Verifier) finish() Report {
+func (v *verifier) finish() Report {
 	if v.broken && len(v.checkpoints) > 0 {
 		v.find(0, "from the checkpoint of %d entries on none can be compared, since entries are missing", v.checkpoints[0].Size)
 	}

@@ -120,8 +120,9 @@ func TestCheckpointsThatContradictEachOther(t *testing.T) {
 
 func TestACheckpointOfAnotherLogIsRefused(t *testing.T) {
 	t.Parallel()
-	c := newMemory(t, 3).at(t, newSigner(t, 1), 3)
-	if _, err := auditlog.NewVerifier(auditlog.Origin("another"), []auditlog.Checkpoint{c}); err == nil {
+	m := newMemory(t, 3)
+	c := m.at(t, newSigner(t, 1), 3)
+	if _, err := auditlog.Verify(t.Context(), auditlog.Origin("another"), m, []auditlog.Checkpoint{c}); err == nil {
 		t.Error("got no error")
 	}
 }

@@ -149,21 +149,9 @@ func whichImage(found image, images []image, acked int) (int, *breach) {
 
 // proved verifies the audit log against checkpoints.
 func proved(ctx context.Context, h *house, checkpoints []auditlog.Checkpoint) *breach {
-	v, err := auditlog.NewVerifier(auditlog.Origin(h.backend.Installation()), checkpoints)
-	if err != nil {
-		return breachf(unproved, "%v", err)
-	}
 	var report auditlog.Report
-	err = h.View(ctx, authn.Verifier, func(tx store.Tx) error {
-		rows, err := tx.Audit.Rows(ctx, 1, 0)
-		if err != nil {
-			return err
-		}
-		for _, r := range rows {
-			v.Row(r)
-		}
-		head, err := tx.Audit.Head(ctx)
-		report = v.Finish(head)
+	err := h.View(ctx, authn.Verifier, func(tx store.Tx) (err error) {
+		report, err = auditlog.Verify(ctx, auditlog.Origin(h.backend.Installation()), tx.Audit, checkpoints)
 		return err
 	})
 	switch {

@@ -1,6 +1,7 @@
 package sqlstore_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -142,29 +143,19 @@ func checkpoint(t testing.TB, s *storetest.Store, size int64) (c auditlog.Checkp
 // verify verifies the log in the database, a few rows at a time.
 func verify(t testing.TB, s *storetest.Store, kept ...auditlog.Checkpoint) (report auditlog.Report) {
 	t.Helper()
-	v, err := auditlog.NewVerifier(auditlog.Origin(s.Backend.Installation()), kept)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = s.View(t.Context(), authn.Verifier, func(tx store.Tx) error {
-		head, err := tx.Audit.Head(t.Context())
-		if err != nil {
-			return err
-		}
-		for from := int64(1); ; {
-			rows, err := tx.Audit.Rows(t.Context(), from, 7)
-			if err != nil || len(rows) == 0 {
-				report = v.Finish(head)
-				return err
-			}
-			for _, r := range rows {
-				v.Row(r)
-			}
-			from = rows[len(rows)-1].Index + 1
-		}
+	err := s.View(t.Context(), authn.Verifier, func(tx store.Tx) (err error) {
+		report, err = auditlog.Verify(t.Context(), auditlog.Origin(s.Backend.Installation()), fewRows{tx.Audit}, kept)
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return report
+}
+
+// fewRows reads fewer rows at once than it is asked for.
+type fewRows struct{ store.AuditLog }
+
+func (f fewRows) Rows(ctx context.Context, from int64, _ int) ([]store.AuditRow, error) {
+	return f.AuditLog.Rows(ctx, from, 7)
 }

@@ -168,19 +168,12 @@ func readsAsItWas(t *testing.T, s *storetest.Store) {
 func verified(t *testing.T, db *store.DB) {
 	t.Helper()
 	err := db.View(t.Context(), authn.Verifier, func(tx store.Tx) error {
-		v, err := auditlog.NewVerifier(auditlog.Origin("any"), nil)
+		r, err := auditlog.Verify(t.Context(), auditlog.Origin("any"), tx.Audit, nil)
 		if err != nil {
 			return err
 		}
 		head, err := tx.Audit.Head(t.Context())
-		if err != nil {
-			return err
-		}
-		rows, err := tx.Audit.Rows(t.Context(), 0, 0)
-		for _, r := range rows {
-			v.Row(r)
-		}
-		if r := v.Finish(head); r.Found != 0 || r.Size != int64(len(rows)) {
+		if r.Found != 0 || r.Size != head.Size {
 			t.Errorf("the log: %+v", r)
 		}
 		return err
