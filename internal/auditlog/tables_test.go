@@ -2,6 +2,7 @@ package auditlog_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/gatehousehq/gatehouse/internal/auditlog"
@@ -133,6 +134,59 @@ func TestAttacksOnTheTablesAreFound(t *testing.T) {
 			}},
 		} {
 			l.found(t, c.name, c.statements...)
+		}
+	})
+}
+
+// texts are the columns of text, in their order.
+var texts = []string{
+	"actor_kind", "actor_id", "actor_name", "token_id", "token_name", "action", "resource", "resource_id", "target", "request_id", "address", "user_agent", "diff",
+}
+
+// TestAttacksOnEveryColumnAreFound tampers with each column of an entry, and with
+// each two that stand side by side: they are read as one.
+func TestAttacksOnEveryColumnAreFound(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		l := newTampered(t, s)
+		set := func(name, what string) {
+			t.Helper()
+			l.found(t, name, fmt.Sprintf("UPDATE audit_logs SET %s WHERE entry_index = %d", what, l.head.Size))
+		}
+		set("occurrences", "occurrences = occurrences + 1")
+		set("at", "at = '2031-01-01 00:00:00+00:00'")
+		for i, column := range texts {
+			set(column+" longer", fmt.Sprintf("%[1]s = %[1]s || ' '", column))
+			set(column+" empty", column+" = ''")
+			if i+1 == len(texts) {
+				break
+			}
+			next := texts[i+1]
+			set(column+" for "+next, fmt.Sprintf("%[1]s = %[2]s, %[2]s = %[1]s", column, next))
+			for _, between := range []string{"", ",", "|", "\x1f"} {
+				set(next+" moved to "+column, fmt.Sprintf("%[1]s = %[1]s || '%[3]s' || %[2]s, %[2]s = ''", column, next, between))
+				set(column+" moved to "+next, fmt.Sprintf("%[2]s = %[1]s || '%[3]s' || %[2]s, %[1]s = ''", column, next, between))
+			}
+		}
+		if !s.Postgres { // it keeps what is of another type than the column, and zero bytes
+			set("occurrences that are no number", "occurrences = 'many'")
+			set("occurrences that are no integer", "occurrences = 1.5")
+			set("a time that is a number", "at = 1893499200")
+			set("a time that is text", "at = 'noon'")
+			for _, column := range texts {
+				set(column+" behind a zero byte", fmt.Sprintf("%[1]s = %[1]s || char(0) || 'x'", column))
+			}
+		}
+		// Without its constraints.
+		l.run(t, "DROP TABLE audit_logs")
+		l.run(t, "CREATE TABLE audit_logs AS SELECT * FROM saved_audit_logs")
+		l.honest(t, "nothing")
+		for i, column := range append([]string{"at", "occurrences", "leaf", "hashes"}, texts...) {
+			set(column+" NULL", column+" = NULL")
+			if i > 4 {
+				before := texts[i-5]
+				set(column+" NULL, and in "+before, fmt.Sprintf("%[1]s = %[1]s || ',' || %[2]s, %[2]s = NULL", before, column))
+			}
 		}
 	})
 }

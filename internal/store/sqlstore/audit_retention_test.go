@@ -10,6 +10,7 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/auditlog"
 	"github.com/gatehousehq/gatehouse/internal/authn"
 	"github.com/gatehousehq/gatehouse/internal/rbac"
+	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/store"
 	"github.com/gatehousehq/gatehouse/internal/store/sqlstore"
 	"github.com/gatehousehq/gatehouse/internal/store/storetest"
@@ -158,4 +159,22 @@ type fewRows struct{ store.AuditLog }
 
 func (f fewRows) Rows(ctx context.Context, from int64, _ int) ([]store.AuditRow, error) {
 	return f.AuditLog.Rows(ctx, from, 7)
+}
+
+// TestTheDatabasesFormOfTimesIsNoMatter has the database write times as Germans
+// do: the log is well.
+func TestTheDatabasesFormOfTimesIsNoMatter(t *testing.T) {
+	t.Parallel()
+	cfg := sqlstore.Config{URL: secret.New(storetest.NewPostgres(t))}
+	s := storetest.Open(t, cfg)
+	var name string
+	if err := s.Raw.QueryRowContext(t.Context(), "SELECT current_database()").Scan(&name); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Raw.ExecContext(t.Context(), "ALTER DATABASE "+name+" SET datestyle = 'German'"); err != nil {
+		t.Fatal(err)
+	}
+	if r := verify(t, storetest.Open(t, cfg)); r.Found != 0 || r.Size == 0 {
+		t.Errorf("the log: %+v", r)
+	}
 }

@@ -70,7 +70,7 @@ func connectSQLite(ctx context.Context, path string) (write, read *sql.DB, err e
 	// wait for its turn.
 	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() +
 		"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" +
-		"&_time_format=sqlite&_timezone=UTC&_texttotime=1"
+		"&_time_format=sqlite&_timezone=UTC"
 	if write, err = sql.Open("sqlite", dsn+"&_txlock=immediate"); err != nil {
 		return nil, nil, fmt.Errorf("open the database: %w", err)
 	}
@@ -144,6 +144,7 @@ func connectPostgres(ctx context.Context, dsn string) (*sql.DB, error) {
 	set("lock_timeout", postgresLockTimeout)
 	set("idle_in_transaction_session_timeout", postgresIdleInTx)
 	cfg.RuntimeParams["timezone"] = "UTC"
+	cfg.RuntimeParams["datestyle"] = "ISO" // of times that are read as text
 	cfg.RuntimeParams["application_name"] = "gatehouse"
 	db := stdlib.OpenDB(*cfg)
 	db.SetMaxOpenConns(postgresConnections)

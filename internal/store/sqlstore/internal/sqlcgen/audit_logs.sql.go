@@ -522,43 +522,43 @@ func (q *Queries) GetAuditLogsByText(ctx context.Context, arg GetAuditLogsByText
 	return items, nil
 }
 
-const getAuditLogsFrom = `-- name: GetAuditLogsFrom :many
-SELECT entry_index, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff, occurrences, leaf, hashes FROM audit_logs WHERE entry_index >= $1 ORDER BY entry_index LIMIT $2
+const getAuditRows = `-- name: GetAuditRows :many
+SELECT entry_index, occurrences, leaf, hashes, CONCAT_WS(
+    CAST($1 AS TEXT), at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target,
+    request_id, address, user_agent, diff
+) AS joined
+FROM audit_logs WHERE entry_index >= $2 ORDER BY entry_index LIMIT $3
 `
 
-type GetAuditLogsFromParams struct {
+type GetAuditRowsParams struct {
+	Separator string
 	FromIndex int64
 	MaxRows   int32
 }
 
-func (q *Queries) GetAuditLogsFrom(ctx context.Context, arg GetAuditLogsFromParams) ([]AuditLog, error) {
-	rows, err := q.query(ctx, q.getAuditLogsFromStmt, getAuditLogsFrom, arg.FromIndex, arg.MaxRows)
+type GetAuditRowsRow struct {
+	EntryIndex  int64
+	Occurrences int64
+	Leaf        []byte
+	Hashes      []byte
+	Joined      string
+}
+
+func (q *Queries) GetAuditRows(ctx context.Context, arg GetAuditRowsParams) ([]GetAuditRowsRow, error) {
+	rows, err := q.query(ctx, q.getAuditRowsStmt, getAuditRows, arg.Separator, arg.FromIndex, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []AuditLog
+	var items []GetAuditRowsRow
 	for rows.Next() {
-		var i AuditLog
+		var i GetAuditRowsRow
 		if err := rows.Scan(
 			&i.EntryIndex,
-			&i.At,
-			&i.ActorKind,
-			&i.ActorID,
-			&i.ActorName,
-			&i.TokenID,
-			&i.TokenName,
-			&i.Action,
-			&i.Resource,
-			&i.ResourceID,
-			&i.Target,
-			&i.RequestID,
-			&i.Address,
-			&i.UserAgent,
-			&i.Diff,
 			&i.Occurrences,
 			&i.Leaf,
 			&i.Hashes,
+			&i.Joined,
 		); err != nil {
 			return nil, err
 		}

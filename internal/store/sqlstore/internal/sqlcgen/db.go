@@ -126,8 +126,8 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.getAuditLogsByTextStmt, err = db.PrepareContext(ctx, getAuditLogsByText); err != nil {
 		return nil, fmt.Errorf("error preparing query GetAuditLogsByText: %w", err)
 	}
-	if q.getAuditLogsFromStmt, err = db.PrepareContext(ctx, getAuditLogsFrom); err != nil {
-		return nil, fmt.Errorf("error preparing query GetAuditLogsFrom: %w", err)
+	if q.getAuditRowsStmt, err = db.PrepareContext(ctx, getAuditRows); err != nil {
+		return nil, fmt.Errorf("error preparing query GetAuditRows: %w", err)
 	}
 	if q.getAuditTreeStmt, err = db.PrepareContext(ctx, getAuditTree); err != nil {
 		return nil, fmt.Errorf("error preparing query GetAuditTree: %w", err)
@@ -436,9 +436,9 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing getAuditLogsByTextStmt: %w", cerr)
 		}
 	}
-	if q.getAuditLogsFromStmt != nil {
-		if cerr := q.getAuditLogsFromStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing getAuditLogsFromStmt: %w", cerr)
+	if q.getAuditRowsStmt != nil {
+		if cerr := q.getAuditRowsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getAuditRowsStmt: %w", cerr)
 		}
 	}
 	if q.getAuditTreeStmt != nil {
@@ -734,7 +734,7 @@ type Queries struct {
 	getAuditLogsByActorNameStmt           *sql.Stmt
 	getAuditLogsByResourceStmt            *sql.Stmt
 	getAuditLogsByTextStmt                *sql.Stmt
-	getAuditLogsFromStmt                  *sql.Stmt
+	getAuditRowsStmt                      *sql.Stmt
 	getAuditTreeStmt                      *sql.Stmt
 	getChangesSinceStmt                   *sql.Stmt
 	getDBCryptKeyStmt                     *sql.Stmt
@@ -819,7 +819,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getAuditLogsByActorNameStmt:           q.getAuditLogsByActorNameStmt,
 		getAuditLogsByResourceStmt:            q.getAuditLogsByResourceStmt,
 		getAuditLogsByTextStmt:                q.getAuditLogsByTextStmt,
-		getAuditLogsFromStmt:                  q.getAuditLogsFromStmt,
+		getAuditRowsStmt:                      q.getAuditRowsStmt,
 		getAuditTreeStmt:                      q.getAuditTreeStmt,
 		getChangesSinceStmt:                   q.getChangesSinceStmt,
 		getDBCryptKeyStmt:                     q.getDBCryptKeyStmt,
