@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -148,7 +149,7 @@ func (m *memory) Head(context.Context) (store.AuditHead, error) {
 func (m *memory) Rows(_ context.Context, from int64, _ int) ([]store.AuditRow, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if from > 1 {
+	if from > math.MinInt64 {
 		return nil, m.err // the first batch had all
 	}
 	return m.rows, m.err

@@ -128,6 +128,8 @@ func TestAttacksOnTheTablesAreFound(t *testing.T) {
 			{"an entry in both tables", []string{"INSERT INTO audit_tree SELECT entry_index, hashes FROM audit_logs WHERE entry_index = 5"}},
 			{"the head put back", []string{"UPDATE audit_head SET size = 4, edge = (SELECT hashes FROM audit_logs WHERE entry_index = 1)"}},
 			{"an entry added beside the tree", []string{"INSERT INTO audit_logs SELECT 1000, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target, request_id, address, user_agent, diff, occurrences, leaf, hashes FROM audit_logs WHERE entry_index = 1"}},
+			{"entries added before the first", []string{"INSERT INTO audit_tree SELECT entry_index - 100, hashes FROM audit_logs"}},
+			{"an entry added at the last index that there is", []string{"INSERT INTO audit_tree SELECT 9223372036854775807, hashes FROM audit_logs WHERE entry_index = 5"}},
 			{"removed, and called retention", []string{
 				"UPDATE audit_logs SET resource = 'audit_log', action = 'delete', diff = '{\"before\":{\"new\":4}}' WHERE entry_index = 6",
 				"INSERT INTO audit_tree SELECT entry_index, hashes FROM audit_logs WHERE entry_index < 4", "DELETE FROM audit_logs WHERE entry_index < 4",

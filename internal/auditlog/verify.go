@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 
@@ -77,14 +78,20 @@ func Verify(ctx context.Context, origin string, log Rows, checkpoints []Checkpoi
 	return v.finishAt(head), nil
 }
 
+// readAll reads what should not be there, too: entries before the first one, and
+// behind the last.
 func readAll(ctx context.Context, log Rows, batches chan<- []store.AuditRow) error {
-	for from := int64(1); ; {
+	for from := int64(math.MinInt64); ; {
 		rows, err := log.Rows(ctx, from, batch)
 		if err != nil || len(rows) == 0 {
 			return err
 		}
 		batches <- rows
-		from = rows[len(rows)-1].Index + 1
+		last := rows[len(rows)-1].Index
+		if last == math.MaxInt64 {
+			return nil
+		}
+		from = last + 1
 	}
 }
 

@@ -143,9 +143,6 @@ func (t auditLog) narrow(ctx context.Context, q store.AuditQuery, p *sqlcgen.Get
 // Rows looks at both tables to their ends: what is in them and should not be must
 // come to light.
 func (t auditLog) Rows(ctx context.Context, from int64, limit int) ([]store.AuditRow, error) {
-	if from <= 1 {
-		from = math.MinInt64 // there should be none
-	}
 	most := rowLimit(limit)
 	removed, err := t.q.GetAuditTree(ctx, sqlcgen.GetAuditTreeParams{FromIndex: from, MaxRows: most})
 	if err != nil {
