@@ -71,6 +71,9 @@ type Options struct {
 	Stdout io.Writer
 	// Observe, if not nil, is told of each gateway request when it is over.
 	Observe func(gateway.Record)
+	// Before, if not nil, is called before each statement of the database: tests
+	// put faults in here.
+	Before func(ctx context.Context, statement string) error
 }
 
 // A Server is a running gatehouse: the data directory is claimed, the store
@@ -126,7 +129,7 @@ func (s *Server) start(ctx context.Context, o Options) (err error) {
 		return listenError(cfg.HTTPAddress, err)
 	}
 	s.events = tally.New(authn.Recorder, o.Log, o.Now)
-	if s.store, err = openDatabase(ctx, cfg, o.Log, o.Now, s.events); err != nil {
+	if s.store, err = openDatabase(ctx, cfg, o, s.events); err != nil {
 		return err
 	}
 	if s.audit, err = s.newCheckpointer(ctx, o); err != nil {

@@ -42,9 +42,9 @@ type openStore struct {
 // the data keys, the owner and their token, and an encryption key if the settings
 // name no other; else it needs the encryption key that the database was made with.
 // What is denied, and each secret that is opened, is told to events.
-func openDatabase(ctx context.Context, cfg config.Config, log *slog.Logger, now func() time.Time, events *tally.Tally) (*openStore, error) {
-	s := setup{dir: cfg.DataDir, log: log, now: now, keks: readKEKs(ctx, cfg)}
-	sc := sqlstore.Config{URL: cfg.DatabaseURL, Now: now, Initialise: s.initialise}
+func openDatabase(ctx context.Context, cfg config.Config, o Options, events *tally.Tally) (*openStore, error) {
+	s := setup{dir: cfg.DataDir, log: o.Log, now: o.Now, keks: readKEKs(ctx, cfg)}
+	sc := sqlstore.Config{URL: cfg.DatabaseURL, Now: o.Now, Before: o.Before, Initialise: s.initialise}
 	if cfg.DatabaseURL.IsZero() {
 		sc.Path = filepath.Join(cfg.DataDir, datadir.Database)
 	}
@@ -52,7 +52,7 @@ func openDatabase(ctx context.Context, cfg config.Config, log *slog.Logger, now 
 	if err != nil {
 		return nil, err
 	}
-	db := layered(backend, s.ring, now, events.Note)
+	db := layered(backend, s.ring, o.Now, events.Note)
 	db.OnDenied(events.Denied)
 	db.OnKeysChanged(func(ctx context.Context) error { return s.ring.Reload(ctx, db, authn.Keyholder) })
 	return &openStore{db, backend, s.ring, s.keks}, nil
