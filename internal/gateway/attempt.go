@@ -281,11 +281,8 @@ func (t *tryState) shows(text []byte) bool {
 	if t.key == nil {
 		return false
 	}
-	key := []byte(t.key.Secret.Reveal())
-	if len(key) < leastSecret {
-		return false
-	}
-	return bytes.Contains(text, key) || bytes.Contains(bytes.ReplaceAll(text, []byte(`\/`), []byte(`/`)), key)
+	key := t.key.Secret.Reveal()
+	return len(key) >= leastSecret && shown(text, key)
 }
 
 // plainText undoes a content coding, as far as maxErrorBody. A coding that is

@@ -2,10 +2,13 @@ package gateway_test
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
+	"html"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -252,6 +255,57 @@ func TestAnErrorThatShowsTheKeyIsWithheld(t *testing.T) {
 				t.Errorf("recorded as %+v", rec)
 			}
 		})
+	}
+}
+
+// A key that has to be escaped is one all the same.
+func TestAnErrorThatShowsTheKeyEscapedIsWithheld(t *testing.T) {
+	t.Parallel()
+	const id = `/45+67=89"<&>\%41'abc`
+	odd := key(id).Secret.Reveal()
+	quote := func(s string, forHTML bool) string {
+		var b strings.Builder
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(forHTML)
+		if err := e.Encode(s); err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSuffix(b.String(), "\n")
+	}
+	every := ""
+	for _, c := range []byte(odd) {
+		every += fmt.Sprintf(`\u%04X`, c)
+	}
+	for name, body := range map[string]string{
+		"as it is":                   odd,
+		"in JSON":                    quote(odd, false),
+		"in JSON for HTML":           quote(odd, true),
+		"in JSON in JSON":            quote(quote(odd, true), false),
+		"every character":            every,
+		"with slashes":               strings.ReplaceAll(quote(odd, false), "/", `\/`),
+		"in a query":                 "?key=" + url.QueryEscape(odd),
+		"in a query, small letters":  "?key=" + strings.NewReplacer("%2F", "%2f", "%2B", "%2b", "%3D", "%3d", "%3C", "%3c", "%3E", "%3e", "%5C", "%5c").Replace(url.QueryEscape(odd)),
+		"in a path":                  "/" + url.PathEscape(odd),
+		"in a query in JSON":         quote("?key="+url.QueryEscape(odd)+"&x=y", true),
+		"in HTML":                    "<pre>" + html.EscapeString(odd) + "</pre>",
+		"in HTML in JSON":            quote(html.EscapeString(odd), true),
+		"behind an escape that ends": `\` + "u12" + quote(odd, true),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			h.upstream(routing.OpenAI, scripted(map[string]reply{id: {status: 400, body: body}}), key(id))
+			a := h.do(h.request("POST", "/ai/openai/v1/chat/completions", `{"model":"m"}`))
+			if msg := a.message(t, routing.OpenAI); a.status != 502 || !strings.Contains(msg, "withheld") {
+				t.Errorf("got %d %s", a.status, a.body)
+			}
+		})
+	}
+	// What is like it is not.
+	h := newHouse(t)
+	h.upstream(routing.OpenAI, scripted(map[string]reply{id: {status: 400, body: `{"error":{"message":"100% wrong \u00","code":"x"}} % \`}}), key(id))
+	if a := h.do(h.request("POST", "/ai/openai/v1/chat/completions", `{"model":"m"}`)); a.status != 400 || !strings.Contains(a.body, "100% wrong") {
+		t.Errorf("got %d %s", a.status, a.body)
 	}
 }
 
