@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -122,11 +123,32 @@ func (c *Config) Load(fs *pflag.FlagSet, lookup func(string) (string, bool)) err
 			continue
 		}
 		if err := f.Value.Set(value); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", source, err))
+			errs = append(errs, fmt.Errorf("%s: %w", source, valueError(f.Value.Type(), err)))
 		}
 	}
 	return errors.Join(append(errs, c.check())...)
 }
+
+// valueError says what a value of the type must be. The errors of our own types do
+// so; the others quote the value, which may be a secret that was put in the wrong
+// place.
+func valueError(kind string, err error) error {
+	switch kind {
+	case "duration":
+		return errors.New("must be a length of time, such as 30s or 24h")
+	case "int64":
+		return errors.New("must be a whole number")
+	case "bool":
+		return errors.New("must be true or false")
+	case "stringSlice":
+		return errors.New("must be a list, separated by commas")
+	}
+	return err
+}
+
+// settingName is what a setting may be called: what else stands in its place is
+// not repeated.
+var settingName = regexp.MustCompile(`^[a-z]{1,20}([-_][a-z]{1,20}){0,3}$`)
 
 // Variable returns the name of the environment variable of a flag.
 func Variable(flag string) string {
@@ -148,6 +170,9 @@ func (c *Config) readFile() (map[string]string, error) {
 	}
 	out := map[string]string{}
 	for name, v := range raw {
+		if !slices.Contains(c.settings, name) && !settingName.MatchString(name) {
+			return nil, fmt.Errorf("%s: it has something in it that is no setting; they are named as the flags of gatehouse server", c.file)
+		}
 		if !slices.Contains(c.settings, name) {
 			return nil, fmt.Errorf("%s: there is no setting %q; they are named as the flags of gatehouse server", c.file, name)
 		}

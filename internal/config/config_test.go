@@ -229,6 +229,28 @@ func TestWhatIsWrongNamesItsSource(t *testing.T) {
 	}
 }
 
+// TestValuesAreNotRepeated: any of them may be a secret in the wrong place.
+func TestValuesAreNotRepeated(t *testing.T) {
+	t.Parallel()
+	const secret = `hunter2"hunter2`
+	for name, want := range map[string]string{
+		"audit-retention": "must be a length of time", "replay-body": "must be a whole number", "seed-from-env": "must be true or false", "seed-mode": "must be keep",
+		"log-level": "must be debug", "log-format": "must be text or json", "upstream-deny": "must be networks", "audit-checkpoints": "must be a list",
+		"public-url": "must be an http or https URL", "database-url": "must begin with postgres://",
+	} {
+		_, variable := load(t, nil, map[string]string{config.Variable(name): secret}, "")
+		_, file := load(t, nil, nil, name+": '"+secret+"'\n")
+		for _, err := range []error{variable, file} {
+			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("%s: got %v, want %q", name, err, want)
+			}
+		}
+	}
+	if _, err := load(t, nil, nil, "'"+secret+"': 1\n"); err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "no setting") {
+		t.Errorf("a setting of that name: got %v", err)
+	}
+}
+
 func TestDatabaseURLIsNeverShown(t *testing.T) {
 	t.Parallel()
 	const password = "hunter2hunter2"
