@@ -9,6 +9,7 @@ package seed
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -53,7 +54,10 @@ var fields = map[string]field{
 	"KEYS_FILE": {"api_keys", func(p *Provider, v string) error {
 		b, err := os.ReadFile(v)
 		if err != nil {
-			return fmt.Errorf("cannot be read: %w", err)
+			if e, ok := errors.AsType[*fs.PathError](err); ok {
+				err = e.Err // without the name: a key may have been put in its place
+			}
+			return fmt.Errorf("names a file that cannot be read: %w", err)
 		}
 		return p.keys(string(b), "\n")
 	}},
