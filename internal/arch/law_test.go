@@ -90,6 +90,7 @@ var law = map[string]rule{
 	"internal/tools/genref":   {any: true, modules: []string{cobra, huma, pflag}, forTests: true},
 	"client/clienttest":       {own: []string{"client", "internal/token"}, forTests: true},
 	"test/bench":              {own: []string{"internal/mockupstream", "internal/secret", "test/clients/realserver"}, forTests: true},
+	"test/canary":             {modules: []string{pflag}, forTests: true}, // starts servers, as internal/app's tests do
 	"test/clients":            {forTests: true},
 	"test/crash":              {modules: []string{libc}, forTests: true}, // a VFS of SQLite is written in the types of libc
 	"test/scale":              {forTests: true},
@@ -158,7 +159,7 @@ var guarded = map[string]guard{
 // databases are for the backend, and for the rigs that look underneath it.
 var databases = guard{
 	packages: []string{"internal/store/sqlstore", sqlcgen, "internal/store/storetest"},
-	tests:    []string{"internal/app", "test/clients", "test/crash"},
+	tests:    []string{"internal/app", "test/canary", "test/clients", "test/crash"},
 }
 
 // storeless are packages that must not import the store or what is below it,
