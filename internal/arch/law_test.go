@@ -149,7 +149,7 @@ var guarded = map[string]guard{
 	// the encryption keys. Rigs do, too, to drive the real binary; the tests of
 	// internal/app, to kill a restore in a process of its own and to drill pg_dump
 	// and pg_restore.
-	"os/exec": {packages: []string{"internal/keyring/command", "test/bench", "test/clients/realserver"}, tests: []string{"cmd/gatehouse", "internal/app", "internal/store/dbauthz", "test/clients"}},
+	"os/exec": {packages: []string{"internal/keyring/command", "test/bench", "test/clients/realserver"}, tests: []string{"cmd/gatehouse", "internal/app", "internal/store/dbauthz", "test/canary", "test/clients"}},
 	"plugin":  {},
 	// What SQLite writes is recorded by a VFS, which stands in memory of C.
 	"unsafe": {tests: []string{"test/crash"}},
