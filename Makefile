@@ -1,14 +1,13 @@
 # Two commands do for most purposes: make run, and make test.
 
-STAGES   := setup build check unit crash-short clients smoke
+STAGES   := setup build check unit crash-short canary clients smoke
 FUZZTIME ?= 1m
-# The packages of the unit stage: those that have no stage of their own. The
-# thousands of stores of test/crash would take ten minutes under the race detector,
-# and each is opened by one goroutine.
-PACKAGES  = $$(go list ./... | grep -vE '/test/(clients|crash)$$')
+# The packages of the unit stage: those that have no stage of their own. They make
+# thousands of stores and processes, which would take long under the race detector.
+PACKAGES  = $$(go list ./... | grep -vE '/test/(canary|clients|crash)$$')
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test $(STAGES) generate bench scale proofs cells crash dist reproducible fuzz long clean
+.PHONY: help run build test $(STAGES) generate bench scale proofs cells crash canary-long dist reproducible fuzz long clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +37,9 @@ unit: ##   run the tests, on both databases, with the race detector, in random o
 crash-short: ##   cut the power 2,000 times while SQLite is written to
 	go test -v -count=1 -timeout 15m ./test/crash
 
+canary: ##   take marked secrets through the product, with faults, and search all that comes out for them
+	scripts/with-postgres go test -count=1 -shuffle=on -timeout 10m ./test/canary
+
 clients: ##   drive the real binary with the vendors' SDKs, on both databases
 	scripts/with-postgres go test -count=1 -timeout 10m ./test/clients
 
@@ -65,6 +67,9 @@ cells: ## alter 5,000 sealed cells in every way, 8 million cases; swap 1,080 wit
 crash: ## cut the power 100,000 times
 	go test -v -count=1 -timeout 3h ./test/crash -args -cases=100000
 
+canary-long: ## the canary with 5,000 faults on SQLite and 1,000 on PostgreSQL, and the race detector
+	scripts/with-postgres go test -v -race -count=1 -timeout 120m ./test/canary -args -faults=5000 -faults-postgres=1000
+
 dist: ## build the releases into dist/
 	scripts/dist
 
@@ -78,11 +83,11 @@ fuzz: ## run each fuzz target for FUZZTIME (1m)
 		done; \
 	done
 
-long: ## what takes too long for each change: full drift of the SQL code, proofs, cells, power loss, scale, all releases twice, fuzz
+long: ## what takes too long for each change: full drift of the SQL code, proofs, cells, power loss, canary, scale, all releases twice, fuzz
 	scripts/check sqlc-full
 	scripts/dist
 	scripts/dist reproducible
-	$(MAKE) --no-print-directory proofs cells crash scale fuzz
+	$(MAKE) --no-print-directory proofs cells crash canary-long scale fuzz
 
 clean: ## remove what was built
 	rm -rf bin dist test/clients/node_modules
