@@ -135,6 +135,9 @@ const (
 )
 
 func connectPostgres(ctx context.Context, dsn string) (*sql.DB, error) {
+	if misread(dsn) {
+		return nil, errors.New("the database URL has an @ where there can be none: in a password @ is written %40, / is %2F, ? is %3F, # is %23 and % is %25")
+	}
 	cfg, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		// pgx's error quotes the URL, with most of it in the clear.
@@ -154,6 +157,15 @@ func connectPostgres(ctx context.Context, dsn string) (*sql.DB, error) {
 		return nil, fmt.Errorf("connect to PostgreSQL at %s, database %q, user %q: %w", cfg.Host, cfg.Database, cfg.User, errors.Join(pgReason(err), db.Close()))
 	}
 	return db, nil
+}
+
+// misread reports whether the URL has a password with characters that end it too
+// early: what is behind them would be taken for host and database, looked up, and
+// shown in errors.
+func misread(dsn string) bool {
+	_, rest, _ := strings.Cut(dsn, "://")
+	end := strings.IndexAny(rest, "/?#")
+	return strings.Count(rest, "@") > 1 || end >= 0 && strings.Contains(rest[end:], "@")
 }
 
 // pgReason returns what the server said, without pgx's description of the
