@@ -137,6 +137,9 @@ var badStarts = []badStart{
 	}, ""},
 	{"a database URL with a bad port", func(h *house, _ string) []string { return h.databaseAt("postgres://ada:", "@127.0.0.1:port/x", true) }, ""},
 	{"a database URL that is not escaped", func(h *house, _ string) []string { return h.databaseAt("postgres://ada:", "@127.0.0.1/x", false) }, ""},
+	{"a database URL that is not escaped, and ends early", func(h *house, _ string) []string {
+		return h.databaseAt("postgres://ada:x@127.0.0.1:1/", "@127.0.0.1/x", true)
+	}, ""},
 	{"a database URL with a parameter of no sense", func(h *house, _ string) []string {
 		return h.databaseAt("postgres://ada@127.0.0.1:1/x?connect_timeout=1&sslmode=", "", true)
 	}, ""},
