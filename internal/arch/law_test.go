@@ -90,7 +90,7 @@ var law = map[string]rule{
 	"internal/tools/genref":   {any: true, modules: []string{cobra, huma, pflag}, forTests: true},
 	"client/clienttest":       {own: []string{"client", "internal/token"}, forTests: true},
 	"test/bench":              {own: []string{"internal/mockupstream", "internal/secret", "test/clients/realserver"}, forTests: true},
-	"test/canary":             {modules: []string{pflag}, forTests: true}, // starts servers, as internal/app's tests do
+	"test/canary":             {modules: []string{age, pflag}, forTests: true}, // starts servers, as internal/app's tests do
 	"test/clients":            {forTests: true},
 	"test/crash":              {modules: []string{libc}, forTests: true}, // a VFS of SQLite is written in the types of libc
 	"test/scale":              {forTests: true},

@@ -18,7 +18,11 @@ func TestPlantedLeaksAreFound(t *testing.T) {
 			t.Parallel()
 			h := newHouse(t, database == "postgres")
 			h.journey()
-			h.vault.one("key from the environment")
+			for _, k := range secretKinds { // what this journey has no use for
+				if k.make != nil {
+					h.vault.one(k.name)
+				}
+			}
 			h.close()
 			planted := 0
 			for _, s := range sinks {

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
+
 	"github.com/gatehousehq/gatehouse/test/clients/realserver"
 )
 
@@ -155,6 +157,7 @@ func (p *program) journey() {
 		s.do(p.house)
 	}
 	p.rotated()
+	installation := p.api("GET", "/api/v1/encryption-keys/rotation", nil).field("installation")
 	p.sweep(true)
 	p.crash()
 
@@ -168,7 +171,30 @@ func (p *program) journey() {
 	p.do("", "user", "recover")
 	p.learnFiles(p.dir)
 	p.do("", "audit", "verify")
+	p.exports(installation)
 	p.offline()
+}
+
+// exports are files that leave the machine: a backup, and every secret encrypted
+// to its reader.
+func (p *program) exports(installation string) {
+	p.t.Helper()
+	dir := p.newDir("exports")
+	who, err := age.GenerateX25519Identity()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.vault.learn("age identity", who.String())
+	to, file := "--recipient="+who.Recipient().String(), filepath.Join(dir, "providers.age")
+	p.fail("", nil, "dbcrypt", "decrypt", "--recipient="+who.String(), file)
+	p.fail("", nil, "dbcrypt", "decrypt", to, "--installation="+p.vault.one("key in the wrong place"), file)
+	p.do("", "dbcrypt", "decrypt", to, "--installation="+installation, file)
+	if p.pg == "" {
+		p.do("", "backup", filepath.Join(dir, "gatehouse.db"))
+	}
+	for _, f := range p.filesBelow("exports", dir) {
+		p.tape.write(f.where, f.content)
+	}
 }
 
 // badEnvironments are starts that must fail, each for a variable with a secret in

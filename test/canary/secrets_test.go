@@ -51,6 +51,7 @@ var secretKinds = []secretKind{
 	{"data key for signing", nil, nil, ""},
 	{"password of a webhook", plain("", letters, 40), []string{"webhook head"}, ""},
 	{"secret in the URL of a webhook", plain("", letters, 40), []string{"webhook head"}, ""},
+	{"age identity", plain("AGE-SECRET-KEY-1", bech32, 58), nil, "program"},
 	{"private key of TLS", newTLSKey, nil, ""},
 	{"prompt", odd("", 60), []string{"upstream requests/openai body", "upstream requests/anthropic body"}, ""},
 	{"answer", odd("", 60), []string{"gateway answers"}, ""},
@@ -65,6 +66,7 @@ var secretKinds = []secretKind{
 const (
 	capitals     = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 	letters      = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	bech32       = "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L"
 	base64Digits = letters + "+/"
 	oddLetters   = letters + `"\<>&'%+/=?#:;@!$(){}[]^~*|_-.`
 )
@@ -112,6 +114,8 @@ func searched(kind, value string) string {
 			panic(err)
 		}
 		return string(raw)
+	case "age identity": // behind what all have
+		return strings.TrimPrefix(value, "AGE-SECRET-KEY-1")
 	case "private key of TLS": // a header, the number, and the point, which is public
 		return value[36 : 36+32]
 	}

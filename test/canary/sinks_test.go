@@ -40,6 +40,7 @@ var sinks = []sink{
 	{name: "upstream requests"},
 	{name: "webhook head"},
 	{name: "webhook bodies"},
+	{name: "exports", only: "program"},
 	{name: "crash", only: "program"},
 }
 

@@ -81,9 +81,13 @@ var badStarts = []badStart{
 		h.copyTo(dir, func(kek []byte) []byte { return kek[:len(kek)/2] })
 		return nil
 	}, ""},
-	{"two encryption keys", func(h *house, dir string) []string {
-		h.copyTo(dir, func(kek []byte) []byte {
-			return append(bytes.Clone(kek), h.vault.one("encryption key of somebody else")...)
+	{"the encryption key twice", func(h *house, dir string) []string {
+		h.copyTo(dir, func(kek []byte) []byte { return append(bytes.Clone(kek), kek...) })
+		return nil
+	}, ""},
+	{"the encryption key of somebody else first", func(h *house, dir string) []string {
+		h.copyTo(dir, func([]byte) []byte {
+			return []byte(h.vault.one("encryption key of somebody else") + "\n" + h.vault.one("encryption key of somebody else") + "\n")
 		})
 		return nil
 	}, ""},
