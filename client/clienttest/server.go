@@ -1,12 +1,14 @@
 // Package clienttest is a small, honest stand-in for a Gatehouse server, for
 // tests of what talks to one.
 //
-// A [Server] keeps providers, keys, tokens, users, roles and an audit log in
-// memory and answers for them as the API does: it asks for a token and for its
+// A [Server] keeps providers, keys, tokens, users, roles, data keys and an audit
+// log in memory and answers for them as the API does: it asks for a token and for its
 // scopes, pages its lists, refuses unknown fields, taken names and stale
 // revisions, and never gives a secret back. Of roles it knows the names, and not
 // what they grant: a token may do what its scopes say. It has no gateway; what a provider answers to a
-// request for its models is set with [Server.SetModels].
+// request for its models is set with [Server.SetModels]. It encrypts nothing: a
+// rotation goes through the steps of [Server.SetRotation], one each time somebody
+// looks at it, and verifying finds what [Server.SetFindings] says.
 package clienttest
 
 import (
@@ -44,6 +46,7 @@ type Server struct {
 	models    map[string]answer
 	stale     map[string]bool // providers that change before the next conditional request
 	requests  []Request
+	crypt     encryption
 }
 
 // A Request is one that the server received.
@@ -70,6 +73,7 @@ func NewServer() *Server {
 	s.Token = s.AddToken("owner", "all")
 	s.users = []*client.User{{ID: "00000000-0000-7000-8000-0000000000aa", Name: "owner", Roles: []string{"owner"}, CreatedAt: now(), UpdatedAt: now()}}
 	s.roles = builtIn()
+	s.crypt = newEncryption()
 	s.http = httptest.NewServer(s.handler())
 	s.URL = s.http.URL
 	return s
@@ -159,6 +163,13 @@ func (s *Server) handler() http.Handler {
 	route("GET "+roles+"/{role}", "role:read", s.getRole)
 	route("PATCH "+roles+"/{role}", "role:update", s.updateRole)
 	route("DELETE "+roles+"/{role}", "role:delete", s.deleteRole)
+	const encryption = "/api/v1/encryption-keys"
+	route("GET "+encryption, "encryption_key:read", func(c *call) { list(c, s.crypt.keys) })
+	route("GET "+encryption+"/rotation", "encryption_key:read", s.getRotation)
+	route("POST "+encryption+"/rotation", "encryption_key:rotate", s.rotate)
+	route("POST "+encryption+"/verify", "ai_provider_key:read", s.verifyEncryption)
+	route("POST "+encryption+"/wipe", "ai_provider_key:delete", s.wipe)
+	route("GET /api/v1/replicas", "replica:read", func(c *call) { list(c, s.crypt.replicas) })
 	route("GET /api/v1/version", "", func(c *call) {
 		c.answer(http.StatusOK, client.Version{Version: "0.0.0-test", Commit: "abc1234", Go: "go1.26"})
 	})
