@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,10 +15,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
 
+	"github.com/gatehousehq/gatehouse/client"
 	"github.com/gatehousehq/gatehouse/client/clienttest"
 	"github.com/gatehousehq/gatehouse/internal/cli"
 )
@@ -78,7 +81,8 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code": code, "models": models, "edit-behind": editBehind, "keys": keys, "changes": changes, "limit-token": limitToken,
-			"owner-token": ownerToken, "expand": expand,
+			"owner-token": ownerToken, "expand": expand, "rotation": rotation, "findings": findings,
+			"interrupt-rotation": interruptRotation, "looked": looked,
 		},
 	})
 }
@@ -150,4 +154,53 @@ func expand(ts *testscript.TestScript, _ bool, args []string) {
 		text := os.Expand(ts.ReadFile(name), ts.Getenv)
 		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
 	}
+}
+
+// rotation FILE sets the steps of the next rotation: JSON, one a line.
+func rotation(ts *testscript.TestScript, _ bool, args []string) {
+	server(ts).SetRotation(jsonLines[client.Rotation](ts, args[0])...)
+}
+
+// findings FILE sets what verifying the secrets finds: JSON, one a line.
+func findings(ts *testscript.TestScript, _ bool, args []string) {
+	server(ts).SetFindings(jsonLines[client.EncryptionFinding](ts, args[0])...)
+}
+
+func jsonLines[T any](ts *testscript.TestScript, file string) (out []T) {
+	for line := range strings.Lines(ts.ReadFile(file)) {
+		var v T
+		ts.Check(json.Unmarshal([]byte(line), &v))
+		out = append(out, v)
+	}
+	return out
+}
+
+// interrupt-rotation STATUS... has those who look at a rotation next answered
+// with these statuses; 0 cuts the connection.
+func interruptRotation(ts *testscript.TestScript, _ bool, args []string) {
+	var statuses []int
+	for _, a := range args {
+		n, err := strconv.Atoi(a)
+		ts.Check(err)
+		statuses = append(statuses, n)
+	}
+	server(ts).InterruptRotation(statuses...)
+}
+
+// looked N waits until a rotation was looked at so many times.
+func looked(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		n := 0
+		for _, r := range server(ts).Requests() {
+			if r.Method == "GET" && strings.HasSuffix(r.Path, "/rotation") {
+				n++
+			}
+		}
+		if n >= want {
+			return
+		}
+	}
+	ts.Fatalf("nobody looked at the rotation %d times", want)
 }

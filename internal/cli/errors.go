@@ -166,6 +166,7 @@ var (
 		"roles":        "--role",
 		"permissions":  "--permission",
 		"description":  "--description",
+		"installation": "--installation",
 	}
 )
 
