@@ -62,13 +62,13 @@ func TestSecretFieldsOutliveEditsThatNeverSeeThem(t *testing.T) {
 		badField string
 	}{
 		{name: "left out are kept", edit: bedrock(`"model":"m"`), want: sealed("model", "m", "access_key", "AKIA-canary-1", "access_key_secret", "canary-secret-1"),
-			secrets: `"access_key","access_key_secret"`, again: true, diff: `{"settings.model":{"new":"m"}}`},
+			secrets: `"access_key","access_key_secret"`, again: true, diff: `{"settings.model":{"new":"m"},"secret_revision":{"old":1,"new":2}}`},
 		{name: "nothing changes", edit: bedrock(""), want: sealed("access_key", "AKIA-canary-1", "access_key_secret", "canary-secret-1"),
 			secrets: `"access_key","access_key_secret"`, noAtAll: true},
 		{name: "replaced", edit: bedrock(pair2), want: sealed("access_key", "AKIA-canary-2", "access_key_secret", "canary-secret-2"),
-			secrets: `"access_key","access_key_secret"`, again: true, diff: `{"settings.access_key":{"secret":true},"settings.access_key_secret":{"secret":true}}`},
+			secrets: `"access_key","access_key_secret"`, again: true, diff: `{"settings.access_key":{"secret":true},"settings.access_key_secret":{"secret":true},"secret_revision":{"old":1,"new":2}}`},
 		{name: "cleared", edit: bedrock(`"access_key":"","access_key_secret":null,"ambient":true`), want: map[string]any{"_type": "bedrock", "_version": 1.0, "region": "eu-central-1", "ambient": true},
-			again: true, diff: `{"settings.access_key":{"secret":true},"settings.access_key_secret":{"secret":true},"settings.ambient":{"new":true}}`},
+			again: true, diff: `{"settings.access_key":{"secret":true},"settings.access_key_secret":{"secret":true},"settings.ambient":{"new":true},"secret_revision":{"old":1,"new":2}}`},
 		{name: "one of a pair given", edit: bedrock(`"access_key_secret":"canary-secret-2"`), badField: "settings.access_key_secret"},
 		{name: "one of a pair cleared", edit: bedrock(`"access_key":""`), badField: "settings.access_key_secret"},
 	} {
@@ -208,9 +208,9 @@ func TestEntriesOfSettingsNameFieldsAndShowNoSecret(t *testing.T) {
 		}
 		const secrets = `"settings.access_key":{"secret":true},"settings.access_key_secret":{"secret":true},`
 		want := []string{
-			`create {"type":{"new":"anthropic"},"name":{"new":"p"},"base_url":{"new":"` + vendor + `"},"settings._type":{"new":"bedrock"},"settings._version":{"new":1},` + secrets + `"settings.region":{"new":"eu-central-1"},"strategy":{"new":"in_order"}}`,
+			`create {"type":{"new":"anthropic"},"name":{"new":"p"},"base_url":{"new":"` + vendor + `"},"settings._type":{"new":"bedrock"},"settings._version":{"new":1},` + secrets + `"settings.region":{"new":"eu-central-1"},"strategy":{"new":"in_order"},"secret_revision":{"new":1}}`,
 			`update {"display_name":{"old":"","new":"P"},"enabled":{"old":false,"new":true}}`,
-			`delete {"type":{"old":"anthropic"},"name":{"old":"p"},"display_name":{"old":"P"},"enabled":{"old":true},"base_url":{"old":"` + vendor + `"},"settings._type":{"old":"bedrock"},"settings._version":{"old":1},` + secrets + `"settings.region":{"old":"eu-central-1"},"strategy":{"old":"in_order"}}`,
+			`delete {"type":{"old":"anthropic"},"name":{"old":"p"},"display_name":{"old":"P"},"enabled":{"old":true},"base_url":{"old":"` + vendor + `"},"settings._type":{"old":"bedrock"},"settings._version":{"old":1},` + secrets + `"settings.region":{"old":"eu-central-1"},"strategy":{"old":"in_order"},"secret_revision":{"old":1}}`,
 		}
 		var got []string
 		for _, e := range s.Audit(t) {
