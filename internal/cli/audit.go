@@ -177,8 +177,9 @@ func actorCell(actor client.AuditActor, address string) string {
 // (secret)".
 func changes(e client.AuditEntry) string {
 	var fields map[string]struct {
-		Old, New json.RawMessage
-		Secret   bool
+		Old, New            json.RawMessage
+		Secret              bool
+		Cleared, Unreadable bool // of a document as a whole
 	}
 	if json.Unmarshal(e.Diff, &fields) != nil {
 		return string(e.Diff) // in a form that this program does not know: as it is
@@ -190,6 +191,10 @@ func changes(e client.AuditEntry) string {
 		switch {
 		case name == "secret_revision" || name == "fingerprint": // for gatehouse dbcrypt verify
 			continue
+		case f.Unreadable:
+			parts = append(parts, name+" were unreadable")
+		case f.Cleared:
+			parts = append(parts, name+" cleared")
 		case f.Secret:
 			parts = append(parts, fmt.Sprintf("%s %s (secret)", name, cmp.Or(map[string]string{"create": "set", "delete": "removed", "purge": "removed"}[e.Action], "changed")))
 		case before == "":

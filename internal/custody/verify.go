@@ -202,13 +202,17 @@ func revisionIn(diff string) (r revision, err error) {
 		Type     struct {
 			Old, New json.RawMessage
 		} `json:"settings._type"`
+		Settings struct {
+			Cleared bool
+		} `json:"settings"`
 		APIKey json.RawMessage `json:"api_key"`
 	}
 	if err := json.Unmarshal([]byte(diff), &d); err != nil {
 		return r, fmt.Errorf("read an audit entry: %w", err)
 	}
 	d.Revision.mute = d.APIKey != nil || d.Type.New != nil
-	d.Revision.cleared = d.Type.Old != nil && d.Type.New == nil
+	// Earlier versions wrote the type alone.
+	d.Revision.cleared = d.Settings.Cleared || d.Type.Old != nil && d.Type.New == nil
 	return d.Revision, nil
 }
 

@@ -59,7 +59,7 @@ func TestSettingsWithSecrets(t *testing.T) {
 		check("cleared", last(), `update {"settings.access_key":{"secret":true},"settings.access_key_secret":{"secret":true},"settings.model":{"old":"n"},"secret_revision":{"old":3,"new":4}}`)
 		patch(doc(pair))
 		check("none", settings(patch("null")), "null")
-		check("none", last(), `update {"settings._type":{"old":"bedrock"},"settings._version":{"old":1},"settings.access_key":{"secret":true},"settings.access_key_secret":{"secret":true},"settings.region":{"old":"eu-central-1"},"secret_revision":{"old":5,"new":6}}`)
+		check("none", last(), `update {"settings":{"cleared":true},"settings._type":{"old":"bedrock"},"settings._version":{"old":1},"settings.access_key":{"secret":true},"settings.access_key_secret":{"secret":true},"settings.region":{"old":"eu-central-1"},"secret_revision":{"old":5,"new":6}}`)
 	})
 }
 

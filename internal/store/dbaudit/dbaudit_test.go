@@ -126,6 +126,68 @@ func TestADocumentThatCannotBeShownIsAnError(t *testing.T) {
 	})
 }
 
+// TestAnAlteredDocumentCanBeClearedAndReplaced covers a database that somebody
+// wrote to: what is shown of a document is none, or another's. It can be put right,
+// and the entry says that the document was cleared, whatever was shown of it.
+func TestAnAlteredDocumentCanBeClearedAndReplaced(t *testing.T) {
+	t.Parallel()
+	const shown = `{"_type":"openai","model":"m"}`
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		for public, want := range map[string]struct{ cleared, replaced, deleted string }{
+			shown: {
+				`{"settings":{"cleared":true},"settings._type":{"old":"openai"},"settings.model":{"old":"m"},"secret_revision":{"old":1,"new":2}}`,
+				`{"secret_revision":{"old":1,"new":2}}`,
+				`"settings._type":{"old":"openai"}`,
+			},
+			`{}`: {
+				`{"settings":{"cleared":true},"secret_revision":{"old":1,"new":2}}`,
+				`{"settings._type":{"new":"openai"},"settings.model":{"new":"m"},"secret_revision":{"old":1,"new":2}}`,
+				`"secret_revision":{"old":1}`,
+			},
+			`canary`: {
+				`{"settings":{"cleared":true,"unreadable":true},"secret_revision":{"old":1,"new":2}}`,
+				`{"settings":{"unreadable":true},"settings._type":{"new":"openai"},"settings.model":{"new":"m"},"secret_revision":{"old":1,"new":2}}`,
+				`"settings":{"unreadable":true}`,
+			},
+			`["canary"]`: {
+				`{"settings":{"cleared":true,"unreadable":true},"secret_revision":{"old":1,"new":2}}`,
+				`{"settings":{"unreadable":true},"settings._type":{"new":"openai"},"settings.model":{"new":"m"},"secret_revision":{"old":1,"new":2}}`,
+				`"settings":{"unreadable":true}`,
+			},
+		} {
+			// entry returns the diff of what is done to a provider like that.
+			entry := func(do func(tx store.Tx, id string) error) string {
+				p := dbgen.Provider(t, s.DB, store.Provider{Settings: secret.New("canary-1"), SettingsPublic: shown})
+				s.Exec(t, "UPDATE ai_providers SET settings_public = $1 WHERE id = $2", public, p.ID)
+				if err := s.Update(t.Context(), dbgen.Owner, func(tx store.Tx) error { return do(tx, p.ID) }); err != nil {
+					t.Fatalf("%s: %v", public, err)
+				}
+				all := s.Audit(t)
+				return all[len(all)-1].Diff
+			}
+			edit := func(settings secret.Text, public string) func(store.Tx, string) error {
+				return func(tx store.Tx, id string) error {
+					_, err := tx.Providers.Update(t.Context(), id, func(p *store.Provider) error {
+						p.Settings, p.SettingsPublic = settings, public
+						return nil
+					})
+					return err
+				}
+			}
+			if got := entry(edit(secret.Text{}, "")); got != want.cleared {
+				t.Errorf("%s cleared: %s, want %s", public, got, want.cleared)
+			}
+			if got := entry(edit(secret.New("canary-2"), shown)); got != want.replaced {
+				t.Errorf("%s replaced: %s, want %s", public, got, want.replaced)
+			}
+			got := entry(func(tx store.Tx, id string) error { _, err := tx.Providers.Delete(t.Context(), id); return err })
+			if !strings.Contains(got, want.deleted) || strings.Contains(got, "canary") {
+				t.Errorf("%s deleted: %s", public, got)
+			}
+		}
+	})
+}
+
 // writeAProvider makes one change and reports whether it is there afterwards.
 func writeAProvider(t *testing.T, s *storetest.Store, db *store.DB) (changed bool, err error) {
 	t.Helper()

@@ -17,12 +17,21 @@ const secretsMember = "_secrets"
 
 // documentDiff writes what changed of a document that was written anew, each
 // member by itself as NAME.MEMBER. Of secret members it says which were given or
-// cleared; those that the edit kept are not touched by it.
+// cleared; those that the edit kept are not touched by it. Of the document as a
+// whole it says, as NAME, that an edit cleared it, and that what was shown of it
+// before was no document.
 func documentDiff(name string, before, after, edited any, write func(name string, shown any) error) error {
+	whole := map[string]bool{}
 	old, oldSecrets, err := members(before, name)
 	if err != nil {
 		// Somebody wrote to the database. It must be possible to put that right.
-		if err := write(name, map[string]bool{"unreadable": true}); err != nil {
+		whole["unreadable"] = true
+	}
+	if before != nil && after != nil && !isSet(part(after, name, document)) {
+		whole["cleared"] = true // which the members tell only if nobody altered what is shown
+	}
+	if len(whole) > 0 {
+		if err := write(name, whole); err != nil {
 			return err
 		}
 	}
@@ -50,6 +59,11 @@ func documentDiff(name string, before, after, edited any, write func(name string
 		}
 	}
 	return nil
+}
+
+func isSet(v any) bool {
+	z, ok := v.(interface{ IsZero() bool })
+	return ok && !z.IsZero()
 }
 
 // members returns what a record shows of the document of that name, and which

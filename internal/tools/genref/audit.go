@@ -29,7 +29,7 @@ func auditPage(string) ([]byte, error) {
 	p.table([]string{"Field", "What it says"}, rows)
 
 	p.heading(2, "What a diff shows")
-	p.text("A field that is **shown** stands in the diff with its old and its new value. Of a **secret** the diff says that it changed, `{\"secret\":true}`, and nothing else. Fields of a settings document stand in the diff one by one; a secret one does if it was given anew or cleared, and not if it was kept. The other fields stand in no diff: they are ids, times and counters that say nothing more than the entry does.")
+	p.text("A field that is **shown** stands in the diff with its old and its new value. Of a **secret** the diff says that it changed, `{\"secret\":true}`, and nothing else. Fields of a settings document stand in the diff one by one; a secret one does if it was given anew or cleared, and not if it was kept. Of the document as a whole the diff says `{\"cleared\":true}` when an edit cleared it, and `{\"unreadable\":true}` when what was shown of it before was no document: somebody wrote to the database. The other fields stand in no diff: they are ids, times and counters that say nothing more than the entry does.")
 	for _, rec := range store.Records() {
 		ref := rec.(interface{ Ref() store.Ref }).Ref()
 		p.heading(3, code(string(ref.Resource)))
