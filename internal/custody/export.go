@@ -36,27 +36,35 @@ type exportedKey struct {
 // to w, a line of JSON each: w must be an encryption of them. It returns how many
 // secrets there were, and which records do not open; those are left out.
 func Export(ctx context.Context, db *store.DB, who store.Actor, w io.Writer) (secrets int, unreadable []store.Ref, err error) {
+	var lines []exported
 	err = db.View(ctx, who, func(tx store.Tx) error {
 		e := exporter{ctx: ctx, tx: tx}
+		lines = nil // it may run again, and what was written could not be taken back
 		providers, err := tx.Providers.List(ctx, store.Query{IncludeDisabled: true})
 		if err != nil {
 			return err
 		}
-		out := json.NewEncoder(w)
-		out.SetEscapeHTML(false)
 		for _, p := range providers {
 			line, err := e.provider(p)
 			if err != nil {
 				return err
 			}
-			if err := out.Encode(line); err != nil {
-				return fmt.Errorf("write the export: %w", err)
-			}
+			lines = append(lines, line)
 		}
 		secrets, unreadable = e.secrets, e.unreadable
 		return nil
 	})
-	return secrets, unreadable, err
+	if err != nil {
+		return 0, nil, err
+	}
+	out := json.NewEncoder(w)
+	out.SetEscapeHTML(false)
+	for _, line := range lines {
+		if err := out.Encode(line); err != nil {
+			return 0, nil, fmt.Errorf("write the export: %w", err)
+		}
+	}
+	return secrets, unreadable, nil
 }
 
 type exporter struct {
