@@ -2,9 +2,11 @@ package httpapi
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
+	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -70,17 +72,15 @@ func (a *api) listEncryptionKeys(ctx context.Context, who store.Actor, in *PageI
 	if err != nil {
 		return nil, err
 	}
-	keys := behind(s.Keys, after, func(k rotation.Key) string { return strconv.FormatInt(k.Number, 10) })
-	return &listEncryptionKeysOutput{page(keys, in.Limit, encryptionKey, func(k rotation.Key) string { return strconv.FormatInt(k.Number, 10) })}, nil
+	number := func(k rotation.Key) string { return fmt.Sprintf("%019d", k.Number) }
+	return &listEncryptionKeysOutput{page(behind(s.Keys, after, number), in.Limit, encryptionKey, number)}, nil
 }
 
-// behind returns what comes after the item with that cursor. It is for lists that
-// are short by nature.
+// behind returns the items whose cursor is greater than after, whether or not
+// there still is one with that. The items are in the order of their cursors, and
+// few by nature.
 func behind[T any](items []T, after string, cursor func(T) string) []T {
-	if i := slices.IndexFunc(items, func(item T) bool { return cursor(item) == after }); i >= 0 {
-		return items[i+1:]
-	}
-	return items
+	return slices.DeleteFunc(items, func(item T) bool { return cursor(item) <= after })
 }
 
 func encryptionKey(k rotation.Key) client.EncryptionKey {
@@ -191,7 +191,7 @@ type listReplicasOutput struct {
 }
 
 func (a *api) listReplicas(ctx context.Context, who store.Actor, in *PageInput) (*listReplicasOutput, error) {
-	after, err := in.after(isID)
+	after, err := in.after(isTimeAndID)
 	if err != nil {
 		return nil, err
 	}
@@ -203,8 +203,19 @@ func (a *api) listReplicas(ctx context.Context, who store.Actor, in *PageInput) 
 	if err != nil {
 		return nil, err
 	}
-	id := func(r store.Replica) string { return r.ID }
-	return &listReplicasOutput{page(behind(all, after, id), in.Limit, replica, id)}, nil
+	started := func(r store.Replica) string { return r.StartedAt.UTC().Format(cursorTime) + " " + r.ID }
+	return &listReplicasOutput{page(behind(all, after, started), in.Limit, replica, started)}, nil
+}
+
+// cursorTime is a form of times whose order is that of the times, as exact as the
+// database has them.
+const cursorTime = "2006-01-02T15:04:05.000000Z"
+
+// isTimeAndID is for the replicas, which are in the order of their start.
+func isTimeAndID(s string) bool {
+	at, id, _ := strings.Cut(s, " ")
+	_, err := time.Parse(cursorTime, at)
+	return err == nil && isID(id)
 }
 
 func replica(r store.Replica) client.Replica {
