@@ -238,3 +238,39 @@ func pathRefusals() []refused {
 	}
 	return all
 }
+
+func encryptionRefusals() []refused {
+	var all []refused
+	post := func(name string, status int, path, body string) {
+		all = append(all, refused{name, status, "POST", encryptionPath + path, body, nil})
+	}
+	post("rotate: no mode", 422, "/rotation", `{}`)
+	post("rotate: unknown mode", 422, "/rotation", `{"mode":"{mark}"}`)
+	post("rotate: mode empty", 422, "/rotation", `{"mode":""}`)
+	post("rotate: mode in capitals", 422, "/rotation", `{"mode":"FULL"}`)
+	post("rotate: mode null", 422, "/rotation", `{"mode":null}`)
+	post("rotate: mode a number", 422, "/rotation", `{"mode":1}`)
+	post("rotate: unknown field", 422, "/rotation", `{"mode":"full","{mark}":1}`)
+	post("rotate: no body", 400, "/rotation", ``)
+	post("rotate: not JSON", 400, "/rotation", `{"mode":`)
+	post("verify: unknown field", 422, "/verify", `{"{mark}":1}`)
+	post("verify: a list", 422, "/verify", `[]`)
+	post("verify: no body", 400, "/verify", ``)
+	post("wipe: no installation", 422, "/wipe", `{}`)
+	post("wipe: installation empty", 422, "/wipe", `{"installation":""}`)
+	post("wipe: another installation", 422, "/wipe", `{"installation":"{unknown}"}`)
+	post("wipe: installation not an id", 422, "/wipe", `{"installation":"{mark}"}`)
+	post("wipe: installation of 257 characters", 422, "/wipe", `{"installation":"{257}"}`)
+	post("wipe: installation null", 422, "/wipe", `{"installation":null}`)
+	post("wipe: unknown field", 422, "/wipe", `{"installation":"{unknown}","{mark}":true}`)
+	for _, list := range []string{encryptionPath, "/api/v1/replicas"} {
+		for _, query := range []string{"limit=0", "limit=501", "limit={mark}", "cursor={mark}", "cursor=eA", "cursor=LTE"} {
+			all = append(all, refused{"list: " + query, 422, "GET", list + "?" + query, "", nil})
+		}
+	}
+	for _, method := range []string{"DELETE", "PUT", "PATCH"} {
+		all = append(all, refused{"keys: no such method", 405, method, encryptionPath, "", nil})
+	}
+	all = append(all, refused{"keys: no single one", 404, "GET", encryptionPath + "/1", "", nil})
+	return all
+}
