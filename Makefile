@@ -7,7 +7,7 @@ FUZZTIME ?= 1m
 PACKAGES  = $$(go list ./... | grep -vE '/test/(canary|clients|crash)$$')
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test $(STAGES) generate bench scale proofs cells crash canary-long dist reproducible fuzz long clean
+.PHONY: help run build test $(STAGES) generate bench scale proofs cells rollbacks crash canary-long dist reproducible fuzz long clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ proofs: ## take out every check of dbauthz, one by one; play a million histories
 cells: ## alter 5,000 sealed cells in every way, 8 million cases; swap 1,080 with each other, 1.16 million pairs
 	go test -v -count=1 -timeout 60m -run 'NoAlteredCell|CarelessOpens|NoSwappedCell' ./internal/store/dbcrypt -args -cells=5000 -worlds=24
 
+rollbacks: ## put old rows back, take some away and plant some, 300 times each; look for false alarms in 1,000 histories
+	scripts/with-postgres go test -v -count=1 -timeout 60m -run 'EveryAttack|NoHistory' ./internal/custody -args -trials=300 -histories=1000
+
 crash: ## cut the power 100,000 times
 	go test -v -count=1 -timeout 3h ./test/crash -args -cases=100000
 
@@ -83,11 +86,11 @@ fuzz: ## run each fuzz target for FUZZTIME (1m)
 		done; \
 	done
 
-long: ## what takes too long for each change: full drift of the SQL code, proofs, cells, power loss, canary, scale, all releases twice, fuzz
+long: ## what takes too long for each change: full drift of the SQL code, proofs, cells, rollbacks, power loss, canary, scale, all releases twice, fuzz
 	scripts/check sqlc-full
 	scripts/dist
 	scripts/dist reproducible
-	$(MAKE) --no-print-directory proofs cells crash canary-long scale fuzz
+	$(MAKE) --no-print-directory proofs cells rollbacks crash canary-long scale fuzz
 
 clean: ## remove what was built
 	rm -rf bin dist test/clients/node_modules
