@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,10 +28,12 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/secret"
 )
 
-// Build compiles ./cmd/gatehouse into dir and returns the binary's path.
-func Build(ctx context.Context, dir string) (string, error) {
+// Build compiles ./cmd/gatehouse into dir, with those flags of go build, and
+// returns the binary's path.
+func Build(ctx context.Context, dir string, flags ...string) (string, error) {
 	bin := filepath.Join(dir, "gatehouse")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", bin, "github.com/gatehousehq/gatehouse/cmd/gatehouse")
+	args := append(append([]string{"build", "-o", bin}, flags...), "github.com/gatehousehq/gatehouse/cmd/gatehouse")
+	cmd := exec.CommandContext(ctx, "go", args...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build gatehouse: %w\n%s", err, out)
 	}
@@ -41,7 +44,8 @@ func Build(ctx context.Context, dir string) (string, error) {
 type Config struct {
 	// Binary is what [Build] returned.
 	Binary string
-	// Dir is an empty directory for the server's HOME and data.
+	// Dir is a directory for the server's HOME and data: empty, or that of a
+	// server that is gone.
 	Dir string
 	// DatabaseURL is a PostgreSQL database. Empty means SQLite.
 	DatabaseURL string
@@ -49,6 +53,9 @@ type Config struct {
 	Prefix []string
 	// LogLevel is the server's. Empty means debug.
 	LogLevel string
+	// Flags are further flags of the server, and Env further variables of its
+	// environment, NAME=VALUE.
+	Flags, Env []string
 	// LogFile, if not nil, takes what the server prints. Otherwise it is kept
 	// in memory, for [Server.Log].
 	LogFile *os.File
@@ -61,6 +68,7 @@ type Server struct {
 
 	cmd    *exec.Cmd
 	log    *buffer
+	token  string // the file of the owner's token
 	owner  secret.Text
 	exited chan struct{} // closed when the process is gone, after err is set
 	err    error
@@ -71,8 +79,19 @@ const startTimeout = 60 * time.Second
 
 // Start starts a server and waits until it is ready. The caller stops it.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
+	s, err := Launch(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Ready(ctx); err != nil {
+		return nil, errors.Join(err, s.Stop(), errors.New("its log: "+s.Log()))
+	}
+	return s, nil
+}
+
+// Launch starts a server and does not wait for it. It ends with the process that
+// launched it, if not sooner.
+func Launch(ctx context.Context, cfg Config) (*Server, error) {
 	addr, err := FreeAddress(ctx)
 	if err != nil {
 		return nil, err
@@ -84,9 +103,10 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	args := append(append([]string{}, cfg.Prefix...),
 		cfg.Binary, "server", "--data-dir", data, "--http-address", addr, "--log-level", level)
-	s := &Server{URL: "http://" + addr, log: new(buffer), exited: make(chan struct{})}
+	args = append(args, cfg.Flags...)
+	s := &Server{URL: "http://" + addr, token: filepath.Join(data, "owner-token"), log: new(buffer), exited: make(chan struct{})}
 	s.cmd = exec.Command(args[0], args[1:]...)
-	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + cfg.Dir}
+	s.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + cfg.Dir}, cfg.Env...)
 	if cfg.DatabaseURL != "" {
 		s.cmd.Env = append(s.cmd.Env, "GATEHOUSE_DATABASE_URL="+cfg.DatabaseURL)
 	}
@@ -94,21 +114,30 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.LogFile != nil {
 		s.cmd.Stdout, s.cmd.Stderr = cfg.LogFile, cfg.LogFile
 	}
-	if err := s.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start gatehouse: %w", err)
-	}
-	go func() { // ends with the process, which Stop ends
-		s.err = s.cmd.Wait()
-		close(s.exited)
+	started := make(chan error)
+	go func() { // ends with the process, which Stop and Kill end
+		// The kernel ends the process when the thread that started it is gone.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		endWithParent(s.cmd)
+		err := s.cmd.Start()
+		started <- err
+		if err == nil {
+			s.err = s.cmd.Wait()
+			close(s.exited)
+		}
 	}()
-	if err := s.ready(ctx, filepath.Join(data, "owner-token")); err != nil {
-		return nil, errors.Join(err, s.Stop(), errors.New("its log: "+s.Log()))
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start gatehouse: %w", err)
 	}
 	return s, nil
 }
 
-func (s *Server) ready(ctx context.Context, tokenFile string) error {
-	tick := time.NewTicker(20 * time.Millisecond)
+// Ready waits until the server is ready.
+func (s *Server) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		status, err := s.status(ctx, "/readyz")
@@ -123,7 +152,7 @@ func (s *Server) ready(ctx context.Context, tokenFile string) error {
 			return fmt.Errorf("gatehouse is not ready: status %d, %w", status, errors.Join(err, ctx.Err()))
 		}
 	}
-	text, err := os.ReadFile(tokenFile)
+	text, err := os.ReadFile(s.token)
 	if err != nil {
 		return fmt.Errorf("read the owner's token: %w", err)
 	}
@@ -207,6 +236,18 @@ func (s *Server) Stop() error {
 	}
 	return nil
 }
+
+// Signal sends a signal to the server.
+func (s *Server) Signal(sig os.Signal) error { return s.cmd.Process.Signal(sig) }
+
+// Kill ends the server at once, as kill -9 does, and waits until it is gone.
+func (s *Server) Kill() {
+	_ = s.cmd.Process.Kill() // it may be gone: then exited is closed
+	<-s.exited
+}
+
+// Exited is closed when the server is gone.
+func (s *Server) Exited() <-chan struct{} { return s.exited }
 
 // FreeAddress returns an address of the loopback interface that was free a
 // moment ago.
