@@ -1,13 +1,13 @@
 # Two commands do for most purposes: make run, and make test.
 
-STAGES   := setup build check unit crash-short canary clients smoke
+STAGES   := setup build check unit crash-short rotate canary clients smoke
 FUZZTIME ?= 1m
 # The packages of the unit stage: those that have no stage of their own. They make
 # thousands of stores and processes, which would take long under the race detector.
-PACKAGES  = $$(go list ./... | grep -vE '/test/(canary|clients|crash)$$')
+PACKAGES  = $$(go list ./... | grep -vE '/test/(canary|clients|crash|rotation)$$')
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test $(STAGES) generate bench scale proofs cells rollbacks crash canary-long dist reproducible fuzz long clean
+.PHONY: help run build test $(STAGES) generate bench scale proofs cells rollbacks rotations crash canary-long dist reproducible fuzz long clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ canary: ##   take marked secrets through the product, with faults, and search al
 clients: ##   drive the real binary with the vendors' SDKs, on both databases
 	scripts/with-postgres go test -count=1 -timeout 10m ./test/clients
 
+rotate: ##   kill, cut off and freeze the real binary while it rotates its keys
+	go test -v -count=1 -timeout 10m ./test/rotation
+
 smoke: ##   build a release for this machine, twice, compare, and run it
 	scripts/dist smoke
 
@@ -73,6 +76,9 @@ crash: ## cut the power 100,000 times
 canary-long: ## the canary with 5,000 faults on SQLite and 1,000 on PostgreSQL, and the race detector
 	scripts/with-postgres go test -v -race -count=1 -timeout 120m ./test/canary -args -faults=5000 -faults-postgres=1000
 
+rotations: ## kill the real binary 10,000 times while it rotates, its database 500 times, freeze it 200 times; rotate 10,000 secrets under load
+	go test -v -count=1 -parallel 1 -timeout 24h ./test/rotation -args -kills=10000 -outages=500 -freezes=200 -secrets=10000 -load=15s
+
 dist: ## build the releases into dist/
 	scripts/dist
 
@@ -86,11 +92,11 @@ fuzz: ## run each fuzz target for FUZZTIME (1m)
 		done; \
 	done
 
-long: ## what takes too long for each change: full drift of the SQL code, proofs, cells, rollbacks, power loss, canary, scale, all releases twice, fuzz
+long: ## what takes too long for each change: full drift of the SQL code, proofs, cells, rollbacks, rotations, power loss, canary, scale, all releases twice, fuzz
 	scripts/check sqlc-full
 	scripts/dist
 	scripts/dist reproducible
-	$(MAKE) --no-print-directory proofs cells rollbacks crash canary-long scale fuzz
+	$(MAKE) --no-print-directory proofs cells rollbacks rotations crash canary-long scale fuzz
 
 clean: ## remove what was built
 	rm -rf bin dist test/clients/node_modules

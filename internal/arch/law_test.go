@@ -93,6 +93,7 @@ var law = map[string]rule{
 	"test/canary":             {modules: []string{age, pflag}, forTests: true}, // starts servers, as internal/app's tests do
 	"test/clients":            {forTests: true},
 	"test/crash":              {modules: []string{libc}, forTests: true}, // a VFS of SQLite is written in the types of libc
+	"test/rotation":           {forTests: true},
 	"test/scale":              {forTests: true},
 	"test/clients/realserver": {own: []string{"internal/secret"}, forTests: true},
 }
@@ -148,8 +149,8 @@ var guarded = map[string]guard{
 	// One package runs another program: the one that the operator names to print
 	// the encryption keys. Rigs do, too, to drive the real binary; the tests of
 	// internal/app, to kill a restore in a process of its own and to drill pg_dump
-	// and pg_restore.
-	"os/exec": {packages: []string{"internal/keyring/command", "test/bench", "test/clients/realserver"}, tests: []string{"cmd/gatehouse", "internal/app", "internal/store/dbauthz", "test/canary", "test/clients"}},
+	// and pg_restore; those of test/rotation, a PostgreSQL that they may stop.
+	"os/exec": {packages: []string{"internal/keyring/command", "test/bench", "test/clients/realserver"}, tests: []string{"cmd/gatehouse", "internal/app", "internal/store/dbauthz", "test/canary", "test/clients", "test/rotation"}},
 	"plugin":  {},
 	// What SQLite writes is recorded by a VFS, which stands in memory of C.
 	"unsafe": {tests: []string{"test/crash"}},
@@ -159,7 +160,7 @@ var guarded = map[string]guard{
 // databases are for the backend, and for the rigs that look underneath it.
 var databases = guard{
 	packages: []string{"internal/store/sqlstore", sqlcgen, "internal/store/storetest"},
-	tests:    []string{"internal/app", "test/canary", "test/clients", "test/crash"},
+	tests:    []string{"internal/app", "test/canary", "test/clients", "test/crash", "test/rotation"},
 }
 
 // storeless are packages that must not import the store or what is below it,
