@@ -48,7 +48,8 @@ type Config struct {
 	Gone time.Duration
 	// Every is how often to look; 0 is each second.
 	Every time.Duration
-	// Batch is how many records are sealed again in one transaction; 0 is 200.
+	// Batch is how many records are sealed again in one transaction; 0 is 20: what
+	// else is to be done by this processor or written waits for no more.
 	Batch int
 	Log   *slog.Logger
 	// Now is the clock.
@@ -90,7 +91,7 @@ func New(cfg Config) (*Keeper, *Rotator) {
 		cfg.Every = time.Second
 	}
 	if cfg.Batch == 0 {
-		cfg.Batch = 200
+		cfg.Batch = 20
 	}
 	t := &trouble{}
 	return &Keeper{cfg: cfg, trouble: t}, &Rotator{

@@ -11,8 +11,13 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/store"
 )
 
-// stepTime bounds one step.
-const stepTime = time.Minute
+const (
+	// stepTime bounds one step.
+	stepTime = time.Minute
+	// restAfter is how many times as long as it took a step is rested from: what is
+	// sealed again does not hurry, and what is served meanwhile does.
+	restAfter = 3
+)
 
 // A Rotator takes the steps of rotations. Its methods may be called
 // concurrently, but for Step; Run once.
@@ -53,13 +58,22 @@ func (r *Rotator) Kick() {
 func (r *Rotator) Run(ctx context.Context) {
 	tick := time.NewTicker(r.cfg.Every)
 	defer tick.Stop()
+	rest := time.NewTimer(0)
+	defer rest.Stop()
 	for {
+		begun := time.Now()
 		more, err := r.Step(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		r.note(ctx, err)
 		if more && err == nil {
+			rest.Reset(restAfter * time.Since(begun))
+			select {
+			case <-ctx.Done():
+				return
+			case <-rest.C:
+			}
 			continue
 		}
 		select {
