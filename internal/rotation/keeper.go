@@ -26,8 +26,11 @@ import (
 )
 
 const (
-	// beatEvery is how often a replica says that it lives.
+	// beatEvery is how often a replica says that it lives, or more often if it would
+	// be taken for gone otherwise.
 	beatEvery = 3 * time.Second
+	// beatsMissed is how many times in a row a replica that lives may fail to.
+	beatsMissed = 3
 	// forgetAfter is when a replica that said no good-bye is forgotten.
 	forgetAfter = 24 * time.Hour
 	// loadTime bounds loading the data keys, for which a KEK may be asked.
@@ -46,7 +49,7 @@ type Config struct {
 	Keyholder, Rotator store.Actor
 	// Gone is how long a replica may be silent before nobody waits for it.
 	Gone time.Duration
-	// Every is how often to look; 0 is each second.
+	// Every is how often to look; 0 is each second, or more often if Gone is short.
 	Every time.Duration
 	// Batch is how many records are sealed again in one transaction; 0 is 20: what
 	// else is to be done by this processor or written waits for no more.
@@ -89,6 +92,9 @@ func (t *trouble) get() string {
 func New(cfg Config) (*Keeper, *Rotator) {
 	if cfg.Every == 0 {
 		cfg.Every = time.Second
+		if cfg.Gone > 0 {
+			cfg.Every = min(cfg.Every, cfg.Gone/beatsMissed)
+		}
 	}
 	if cfg.Batch == 0 {
 		cfg.Batch = 20
@@ -175,7 +181,7 @@ func (k *Keeper) say(ctx context.Context, keyError string) error {
 	r := k.cfg.Self
 	r.KeyEpoch, r.KEKs, r.KeyError = k.cfg.Ring.Current().Epoch, store.SetOf(k.cfg.Ring.KEKs()...), keyError
 	now := k.cfg.Now()
-	if r == k.said && (!k.cfg.Shared || now.Sub(k.saidAt) < beatEvery) {
+	if r == k.said && (!k.cfg.Shared || now.Sub(k.saidAt) < min(beatEvery, k.cfg.Gone/beatsMissed)) {
 		return nil
 	}
 	if err := k.cfg.DB.Update(ctx, k.cfg.Keyholder, func(tx store.Tx) error { return tx.Replicas.Beat(ctx, r) }); err != nil {

@@ -279,6 +279,29 @@ func cells(t *testing.T, s *storetest.Store) string {
 	return out.String()
 }
 
+// However soon a silent replica is taken for gone, one that lives says so sooner.
+func TestALiveReplicaIsNotTakenForGone(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		const gone = time.Second
+		now := time.Now()
+		keeper, _ := rotation.New(rotation.Config{
+			DB: s.DB, Ring: s.Ring, Self: store.Replica{ID: dbgen.ID(), Name: "replica", StartedAt: now}, Shared: true,
+			Keyholder: authn.Keyholder, Rotator: authn.Rotator, Gone: gone,
+			Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
+		})
+		if err := keeper.Announce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		said := status(t, s.DB).Replicas[0].SeenAt
+		now = now.Add(gone / 2)
+		keeper.Look(t.Context())
+		if again := status(t, s.DB).Replicas[0].SeenAt; !again.After(said) {
+			t.Errorf("half of the time is over after which it is taken for gone, and it has said nothing")
+		}
+	})
+}
+
 // No step is taken that a live replica could not follow; one that is gone is not
 // waited for.
 func TestEveryLiveReplicaIsWaitedFor(t *testing.T) {

@@ -164,29 +164,11 @@ func checkAudit(ctx context.Context, db *store.DB, installation, dataDir string,
 	if err != nil {
 		return 0, err
 	}
-	v, err := auditlog.NewVerifier(auditlog.Origin(installation), kept)
-	if err != nil {
-		return 0, err
-	}
 	err = db.View(ctx, authn.Verifier, func(tx store.Tx) error {
-		head, err := tx.Audit.Head(ctx)
+		report, err := auditlog.Verify(ctx, auditlog.Origin(installation), tx.Audit, kept)
 		if err != nil {
 			return err
 		}
-		for from := int64(1); ; {
-			rows, err := tx.Audit.Rows(ctx, from, 5000)
-			if err != nil {
-				return err
-			}
-			if len(rows) == 0 {
-				break
-			}
-			for _, r := range rows {
-				v.Row(r)
-			}
-			from = rows[len(rows)-1].Index + 1
-		}
-		report := v.Finish(head)
 		for _, found := range report.Findings {
 			f.add("the audit log: entry %d: %s", found.Index, found.Problem)
 		}
