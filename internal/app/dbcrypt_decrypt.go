@@ -79,6 +79,7 @@ func (x export) run(ctx context.Context, cfg config.Config, out io.Writer) (err 
 	if err := o.confirm(x.installation); err != nil {
 		return err
 	}
+	o.readKEKs(ctx, cfg)
 	if err := o.load(ctx); err != nil {
 		return err
 	}

@@ -80,6 +80,7 @@ func (r keyRecovery) run(ctx context.Context, cfg config.Config, out io.Writer) 
 	if err := o.confirm(r.installation); err != nil {
 		return err
 	}
+	o.readKEKs(ctx, cfg)
 	if err := r.needKEK(o, rows, out); err != nil {
 		return err
 	}
@@ -133,7 +134,7 @@ func (r keyRecovery) needKEK(o *offline, rows []store.EncryptionKey, out io.Writ
 	if err := writeSecret(missing.File, encoded); err != nil {
 		return fmt.Errorf("make an encryption key: %w", err)
 	}
-	o.useKEKs([]keyring.KEK{kek}, r.now)
+	o.useKEKs([]keyring.KEK{kek})
 	_, err = fmt.Fprintf(out, "Made a new encryption key in the place of %s: %s. Back it up, apart from the database.\n", strings.Join(kekIDs(rows), ", "), missing.File)
 	return err
 }

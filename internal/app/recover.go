@@ -17,11 +17,9 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/cli"
 	"github.com/gatehousehq/gatehouse/internal/config"
 	"github.com/gatehousehq/gatehouse/internal/datadir"
-	"github.com/gatehousehq/gatehouse/internal/keyring"
 	"github.com/gatehousehq/gatehouse/internal/rbac"
 	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/store"
-	"github.com/gatehousehq/gatehouse/internal/store/sqlstore"
 )
 
 // UserRecoverCommand returns the command "gatehouse user recover", which needs
@@ -70,32 +68,13 @@ Other tokens work as before: look through gatehouse token list.
 // recoverUser makes that user an owner and writes a new token of theirs to the
 // data directory.
 func recoverUser(ctx context.Context, cfg config.Config, name string, now func() time.Time) (u store.User, err error) {
-	if err := checkOwnDirectory(cfg.DataDir); err != nil {
-		return u, err
-	}
-	release, err := claim(cfg.DataDir)
-	inUse, isInUse := errors.AsType[*inUseError](err)
-	switch {
-	case isInUse && cfg.DatabaseURL.IsZero():
-		return u, fmt.Errorf("a gatehouse server (process %s) uses the data directory %s: stop it, and run this again", inUse.holder, inUse.dir)
-	case isInUse: // that server learns of the change as all others do
-	case err != nil:
-		return u, err
-	default:
-		defer func() { err = errors.Join(err, release()) }()
-	}
-	sc := sqlstore.Config{URL: cfg.DatabaseURL, Now: now}
-	if cfg.DatabaseURL.IsZero() {
-		sc.Path = filepath.Join(cfg.DataDir, datadir.Database)
-	}
-	backend, err := sqlstore.Inspect(ctx, sc)
+	o, err := openOffline(ctx, cfg, now)
 	if err != nil {
 		return u, err
 	}
-	defer func() { err = errors.Join(err, backend.Close()) }()
+	defer func() { err = errors.Join(err, o.close()) }()
 	var token secret.Text
-	db := layered(backend, &keyring.Ring{}, now, nil) // nothing here is sealed
-	err = db.Update(ctx, authn.Recovery, func(tx store.Tx) (err error) {
+	err = o.db.Update(ctx, authn.Recovery, func(tx store.Tx) (err error) {
 		if u, err = ownerAgain(ctx, tx, name); err != nil {
 			return err
 		}

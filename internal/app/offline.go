@@ -15,13 +15,14 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/store/sqlstore"
 )
 
-// An offline is a store that a command works on by itself, with the KEKs that the
-// server would have.
+// An offline is a store that a command works on by itself. It has no keys until
+// it is told to read those that the server would have.
 type offline struct {
 	db      *store.DB
 	backend *sqlstore.Backend
 	keks    kekSet
 	ring    *keyring.Ring
+	now     func() time.Time
 	release func() error // nil: the directory was not claimed
 }
 
@@ -31,7 +32,7 @@ func openOffline(ctx context.Context, cfg config.Config, now func() time.Time) (
 	if err := checkOwnDirectory(cfg.DataDir); err != nil {
 		return nil, err
 	}
-	o = &offline{keks: readKEKs(ctx, cfg)}
+	o = &offline{now: now}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, o.close())
@@ -52,13 +53,20 @@ func openOffline(ctx context.Context, cfg config.Config, now func() time.Time) (
 	if o.backend, err = sqlstore.Inspect(ctx, sc); err != nil {
 		return o, err
 	}
-	o.useKEKs(o.keks.keks, now)
+	o.useKEKs(nil)
 	return o, nil
 }
 
-func (o *offline) useKEKs(keks []keyring.KEK, now func() time.Time) {
+// readKEKs reads the KEKs that the settings name. Whether that worked is seen when
+// they are needed.
+func (o *offline) readKEKs(ctx context.Context, cfg config.Config) {
+	o.keks = readKEKs(ctx, cfg)
+	o.useKEKs(o.keks.keks)
+}
+
+func (o *offline) useKEKs(keks []keyring.KEK) {
 	o.ring = keyring.NewRing(o.backend.Installation(), keks)
-	o.db = layered(o.backend, o.ring, now, nil)
+	o.db = layered(o.backend, o.ring, o.now, nil)
 }
 
 // confirm refuses unless somebody named the installation.
