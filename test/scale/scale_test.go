@@ -98,6 +98,7 @@ func (in *installation) serve(t *testing.T) *httptest.Server {
 	srv := httptest.NewServer(httpapi.New(httpapi.Config{
 		DB: in.DB, Auth: authn.New(in.DB, time.Now, nil),
 		KeyState: func(string, string) client.KeyState { return client.KeyReady },
+		Fault:    func(string) string { return "" },
 		Log:      slog.New(slog.DiscardHandler), Now: time.Now,
 	}))
 	t.Cleanup(srv.Close)
