@@ -92,10 +92,11 @@ func (r keyRecovery) run(ctx context.Context, cfg config.Config, out io.Writer) 
 	if err != nil {
 		return err
 	}
-	if err := r.retire(ctx, o, lost); err != nil {
+	// Before the last step: a second run does not know what was lost any more.
+	if err := r.setCheckpointsAside(cfg, lost, out); err != nil {
 		return err
 	}
-	if err := r.setCheckpointsAside(cfg, lost, out); err != nil {
+	if err := r.retire(ctx, o, lost); err != nil {
 		return err
 	}
 	return r.tell(out, lost, wiped)

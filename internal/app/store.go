@@ -189,11 +189,7 @@ func writeSecret(file string, content []byte) (err error) {
 	if err = os.Rename(f.Name(), file); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(file))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return syncDir(filepath.Dir(file))
 }
 
 // ownerToken returns the token in the data directory, if there is one.

@@ -60,7 +60,7 @@ type Config struct {
 }
 
 // A Keeper keeps the data keys of this process in step with the database's. It
-// is safe for concurrent use.
+// is announced first, and run once.
 type Keeper struct {
 	cfg     Config
 	trouble *trouble

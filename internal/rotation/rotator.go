@@ -353,6 +353,9 @@ func (r *Rotator) retire(ctx context.Context, p plan, unreadable int) (more bool
 		}
 		for _, old := range p.older {
 			_, err := tx.EncryptionKeys.Update(ctx, old.ActiveDigest, func(k *store.EncryptionKey) error {
+				if *k != old {
+					return errMoved
+				}
 				k.Retire(r.cfg.Now())
 				return nil
 			})
