@@ -150,8 +150,8 @@ func TestFiltersSelect(t *testing.T) {
 			"actor=bootstrap&resource=user":       func(e client.AuditEntry) bool { return e.Actor.Name == "bootstrap" && e.ResourceType == "user" },
 			"since=" + split.Format(time.RFC3339): func(e client.AuditEntry) bool { return !e.Time.Before(split) },
 			"until=" + split.Format(time.RFC3339): func(e client.AuditEntry) bool { return e.Time.Before(split) },
-			"q=mainl":                             func(e client.AuditEntry) bool { return e.Target == "mainly" },
-			"q=ad":                                func(e client.AuditEntry) bool { return e.Actor.Name == "ada" },
+			"q=mainl":                             begins("mainl"),
+			"q=ad":                                begins("ad"), // ada's own, and whatever has an id like that
 			"q=" + p.ID:                           func(e client.AuditEntry) bool { return e.Target == p.ID || e.ResourceID == p.ID },
 			"q=" + request + "&action=delete":     func(e client.AuditEntry) bool { return e.RequestID == request && e.Action == "delete" },
 			"q=%25":                               func(client.AuditEntry) bool { return false },
@@ -188,6 +188,15 @@ func TestFiltersSelect(t *testing.T) {
 			s.want(t, http.StatusUnprocessableEntity, "GET", auditPath+"/export?"+bad, "")
 		}
 	})
+}
+
+// begins is what the parameter q asks of an entry.
+func begins(prefix string) func(client.AuditEntry) bool {
+	return func(e client.AuditEntry) bool {
+		return slices.ContainsFunc([]string{e.Actor.Name, e.Target, e.ResourceID, e.RequestID}, func(s string) bool {
+			return strings.HasPrefix(s, prefix)
+		})
+	}
 }
 
 func TestTableIsTame(t *testing.T) {
