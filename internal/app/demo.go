@@ -18,9 +18,9 @@ import (
 
 	"github.com/gatehousehq/gatehouse/client"
 	"github.com/gatehousehq/gatehouse/internal/config"
-	"github.com/gatehousehq/gatehouse/internal/gateway"
 	"github.com/gatehousehq/gatehouse/internal/mockupstream"
 	"github.com/gatehousehq/gatehouse/internal/secret"
+	"github.com/gatehousehq/gatehouse/internal/usage"
 )
 
 // The keys of the demo's upstream, which is of no worth to anybody.
@@ -90,7 +90,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
-	events := make(chan gateway.Record, demoEvents)
+	events := make(chan usage.Record, demoEvents)
 	if d.server, err = d.newServer(ctx, dir, events); err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func startMock() (string, func() error, error) {
 }
 
 // newServer starts a server with the defaults, whatever the environment says.
-func (d *demo) newServer(ctx context.Context, dir string, events chan<- gateway.Record) (*Server, error) {
+func (d *demo) newServer(ctx context.Context, dir string, events chan<- usage.Record) (*Server, error) {
 	var cfg config.Config
 	fs := pflag.NewFlagSet("demo", pflag.ContinueOnError)
 	cfg.Bind(fs)
@@ -156,7 +156,7 @@ func (d *demo) newServer(ctx context.Context, dir string, events chan<- gateway.
 	o := Options{
 		Version: d.version,
 		Log:     slog.New(slog.DiscardHandler), // what happens is shown as events
-		Observe: func(r gateway.Record) {
+		Observe: func(r usage.Record) {
 			select {
 			case events <- r:
 			default:

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/gatehousehq/gatehouse/client"
-	"github.com/gatehousehq/gatehouse/internal/gateway"
 	"github.com/gatehousehq/gatehouse/internal/mockupstream"
+	"github.com/gatehousehq/gatehouse/internal/usage"
 )
 
 // printf writes to whoever watches; if nobody does, there is nobody to tell.
@@ -51,7 +51,7 @@ Paste into another terminal:
 
 // sendRequests streams an answer from each provider. The first key of each is
 // rate limited, so each fails over to the second.
-func (d *demo) sendRequests(ctx context.Context, events <-chan gateway.Record) error {
+func (d *demo) sendRequests(ctx context.Context, events <-chan usage.Record) error {
 	d.printf("Two requests, streamed:\n\n")
 	for _, r := range []struct{ path, body string }{
 		{"/ai/openai/v1/chat/completions", `{"model":"` + mockupstream.ChatModel + `","stream":true,"messages":[{"role":"user","content":"Hello from the demo"}]}`},
@@ -111,7 +111,7 @@ func (d *demo) stream(ctx context.Context, path, body string) error {
 }
 
 // watch prints each request until ctx is done.
-func (d *demo) watch(ctx context.Context, events <-chan gateway.Record) {
+func (d *demo) watch(ctx context.Context, events <-chan usage.Record) {
 	for {
 		select {
 		case r := <-events:
@@ -124,7 +124,7 @@ func (d *demo) watch(ctx context.Context, events <-chan gateway.Record) {
 
 // printRecord prints one request: what it was, which keys were tried, and how
 // it ended.
-func (d *demo) printRecord(r gateway.Record) {
+func (d *demo) printRecord(r usage.Record) {
 	var tried []string
 	for _, a := range r.Attempts {
 		answer := fmt.Sprint(a.Status)

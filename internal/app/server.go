@@ -41,6 +41,7 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/store"
 	"github.com/gatehousehq/gatehouse/internal/tally"
 	"github.com/gatehousehq/gatehouse/internal/token"
+	"github.com/gatehousehq/gatehouse/internal/usage"
 	"github.com/gatehousehq/gatehouse/internal/webui"
 )
 
@@ -70,7 +71,7 @@ type Options struct {
 	// say so; nil is nowhere.
 	Stdout io.Writer
 	// Observe, if not nil, is told of each gateway request when it is over.
-	Observe func(gateway.Record)
+	Observe func(usage.Record)
 	// Before, if not nil, is called before each statement of the database: tests
 	// put faults in here.
 	Before func(ctx context.Context, statement string) error
@@ -288,7 +289,7 @@ func (s *Server) metrics(pool *keypool.Pool, o Options) func(store.Actor) (http.
 
 // refused counts what the gateway refuses for the token, as the API's refusals
 // are.
-func (s *Server) refused(r *http.Request, rec gateway.Record) {
+func (s *Server) refused(r *http.Request, rec usage.Record) {
 	who := authn.Refused(rec.TokenID, rec.Token, store.Origin{RequestID: rec.ID, Address: clientaddr.Of(r, s.cfg.TrustedProxies)})
 	if rec.Status == http.StatusUnauthorized {
 		s.events.LoginFailed(who, rec.Reason)

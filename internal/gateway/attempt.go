@@ -15,6 +15,7 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/keypool"
 	"github.com/gatehousehq/gatehouse/internal/routing"
 	"github.com/gatehousehq/gatehouse/internal/upstream"
+	"github.com/gatehousehq/gatehouse/internal/usage"
 )
 
 // maxErrorBody is how much of an error is read to find out what it means.
@@ -48,7 +49,7 @@ func (x *exchange) attempt() {
 func (x *exchange) try(key *routing.Key, last, again bool) (answered bool) {
 	cfg := &x.g.cfg
 	t := tryState{x: x, key: key, last: last, again: again, began: cfg.Now(), index: len(x.rec.Attempts)}
-	x.rec.Attempts = append(x.rec.Attempts, Attempt{KeyID: t.keyID()})
+	x.rec.Attempts = append(x.rec.Attempts, usage.Attempt{KeyID: t.keyID(), Began: t.began})
 	defer t.finish()
 	if cfg.OnUse != nil {
 		cfg.OnUse(x.token.ID, t.keyID(), t.began)
@@ -72,11 +73,11 @@ func (x *exchange) try(key *routing.Key, last, again bool) (answered bool) {
 	t.note().Status = res.StatusCode
 	switch {
 	case res.StatusCode < 200 || res.StatusCode >= 300 && res.StatusCode < 400:
-		t.note().Outcome = outcomeRedirect
+		t.note().Outcome = usage.Redirect
 		x.refuse(redirected)
 		return true
 	case res.StatusCode < 300:
-		t.note().Outcome = outcomeOK
+		t.note().Outcome = usage.OK
 		t.report(keypool.Outcome{})
 		x.relay(&t, res, nil)
 		return true
@@ -97,7 +98,7 @@ type tryState struct {
 }
 
 // note returns the attempt's place in the record.
-func (t *tryState) note() *Attempt { return &t.x.rec.Attempts[t.index] }
+func (t *tryState) note() *usage.Attempt { return &t.x.rec.Attempts[t.index] }
 
 func (t *tryState) finish() {
 	if n := t.note(); n.Duration == 0 {
@@ -152,7 +153,7 @@ func (t *tryState) request(ctx context.Context) (*http.Request, error) {
 func (t *tryState) unanswered(err error) (answered bool) {
 	x := t.x
 	if bad := x.clientFault(); bad != nil {
-		t.note().Outcome = outcomeClientGone
+		t.note().Outcome = usage.ClientGone
 		x.refuse(bad)
 		return true
 	}
@@ -215,7 +216,7 @@ func (t *tryState) failed(res *http.Response) (answered bool) {
 		verdict == upstream.NotPermitted && res.StatusCode == http.StatusUnauthorized:
 		t.turnedAway(verdict, ask)
 	case t.shows(raw), t.shows(text):
-		t.note().Outcome = outcomeLeaked
+		t.note().Outcome = usage.Leaked
 		x.refuse(keyLeaked)
 	default:
 		x.relay(t, res, raw)
@@ -310,17 +311,17 @@ func plainText(coding string, raw []byte) []byte {
 func outcomeOf(v upstream.Verdict) string {
 	switch v {
 	case upstream.Unavailable:
-		return outcomeUnavailable
+		return usage.Unavailable
 	case upstream.RateLimited:
-		return outcomeLimited
+		return usage.Limited
 	case upstream.QuotaExhausted:
-		return outcomeNoQuota
+		return usage.NoQuota
 	case upstream.Refused:
-		return outcomeRefused
+		return usage.Refused
 	case upstream.NotPermitted:
-		return outcomeNotPermitted
+		return usage.NotPermitted
 	default:
-		return outcomeClientError
+		return usage.ClientError
 	}
 }
 

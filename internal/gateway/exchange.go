@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatehousehq/gatehouse/internal/routing"
 	"github.com/gatehousehq/gatehouse/internal/upstream"
+	"github.com/gatehousehq/gatehouse/internal/usage"
 )
 
 // statusClientGone is what a request is recorded with whose client did not wait
@@ -35,8 +36,8 @@ type exchange struct {
 	path     string             // raw, after /v1/
 	body     body
 
-	rec      Record
-	attempts [2]Attempt // backs rec.Attempts
+	rec      usage.Record
+	attempts [2]usage.Attempt // backs rec.Attempts
 
 	wrote bool // the status has been sent
 	abort bool // the connection must not end as if all were well

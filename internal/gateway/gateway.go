@@ -34,6 +34,7 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/upstream"
 	"github.com/gatehousehq/gatehouse/internal/upstream/anthropic"
 	"github.com/gatehousehq/gatehouse/internal/upstream/openai"
+	"github.com/gatehousehq/gatehouse/internal/usage"
 )
 
 // Prefix is where the gateway is mounted.
@@ -59,10 +60,10 @@ type Config struct {
 	OnUse func(tokenID, keyID string, at time.Time)
 	// OnRefused, if not nil, is told of each request that was refused for its
 	// token, or for what the token may not. It must not block.
-	OnRefused func(*http.Request, Record)
+	OnRefused func(*http.Request, usage.Record)
 	// Observe, if not nil, is told of each request when it is over. It must not
 	// block.
-	Observe func(Record)
+	Observe func(usage.Record)
 
 	// MaxReplayBody is the largest request body that is held in memory, so that
 	// it can be sent again with another key. A larger one is streamed, once.

@@ -23,6 +23,7 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/routing"
 	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/token"
+	"github.com/gatehousehq/gatehouse/internal/usage"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -38,7 +39,7 @@ type house struct {
 	gwTransport *http.Transport // what gw dials with
 	snapshot    atomic.Pointer[routing.Snapshot]
 	logs        syncBuffer
-	records     chan gateway.Record
+	records     chan usage.Record
 	token       secret.Text // may do anything
 
 	mu        sync.Mutex
@@ -54,7 +55,7 @@ type house struct {
 func newHouse(t *testing.T, change ...func(*gateway.Config)) *house {
 	t.Helper()
 	h := &house{
-		t: t, records: make(chan gateway.Record, 1000),
+		t: t, records: make(chan usage.Record, 1000),
 		providers: map[string]*routing.Provider{}, tokens: map[token.Hash]*routing.Token{},
 		now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
 	}
@@ -72,7 +73,7 @@ func newHouse(t *testing.T, change ...func(*gateway.Config)) *house {
 			defer h.mu.Unlock()
 			h.uses = append(h.uses, tokenID+"/"+keyID)
 		},
-		Observe: func(r gateway.Record) { h.records <- r },
+		Observe: func(r usage.Record) { h.records <- r },
 	}
 	for _, f := range change {
 		f(&cfg)
@@ -206,7 +207,7 @@ func (h *house) chat() answer {
 }
 
 // record waits for the record of the next request.
-func (h *house) record() gateway.Record {
+func (h *house) record() usage.Record {
 	h.t.Helper()
 	select {
 	case r := <-h.records:

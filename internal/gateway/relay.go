@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/gatehousehq/gatehouse/internal/usage"
 )
 
 // errClientGone is what writing to a client that has left comes to.
@@ -27,15 +29,15 @@ func (x *exchange) relay(t *tryState, res *http.Response, begun []byte) {
 	switch {
 	case err == nil:
 	case errors.Is(err, errClientGone) || x.r.Context().Err() != nil:
-		t.note().Outcome = outcomeClientGone
+		t.note().Outcome = usage.ClientGone
 		x.rec.Status, x.rec.Reason = statusClientGone, clientGone.reason
 		x.abort = true
 	case t.watch.fired.Load():
-		t.note().Outcome = outcomeAborted
+		t.note().Outcome = usage.Aborted
 		x.rec.Reason = "idle_timeout"
 		x.abort = true
 	default:
-		t.note().Outcome = outcomeAborted
+		t.note().Outcome = usage.Aborted
 		x.rec.Reason = "upstream_aborted"
 		x.abort = true
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/keypool"
 	"github.com/gatehousehq/gatehouse/internal/routing"
 	"github.com/gatehousehq/gatehouse/internal/token"
+	"github.com/gatehousehq/gatehouse/internal/usage"
 )
 
 // bare returns a gateway over a fake transport, with one provider of two keys,
@@ -52,9 +53,9 @@ func respond(r *http.Request, body io.Reader) *http.Response {
 func TestNoFirstByteMovesOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var rec gateway.Record
+		var rec usage.Record
 		n := 0
-		gw, request := bare(t, gateway.Config{Observe: func(r gateway.Record) { rec = r }}, func(r *http.Request) (*http.Response, error) {
+		gw, request := bare(t, gateway.Config{Observe: func(r usage.Record) { rec = r }}, func(r *http.Request) (*http.Response, error) {
 			if n++; n == 1 {
 				return never(r)
 			}
@@ -74,8 +75,8 @@ func TestNoFirstByteMovesOn(t *testing.T) {
 func TestNoFirstByteAtAllIs504(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var rec gateway.Record
-		gw, request := bare(t, gateway.Config{FirstByteTimeout: time.Second, Observe: func(r gateway.Record) { rec = r }}, never)
+		var rec usage.Record
+		gw, request := bare(t, gateway.Config{FirstByteTimeout: time.Second, Observe: func(r usage.Record) { rec = r }}, never)
 		w := httptest.NewRecorder()
 		gw.ServeHTTP(w, request(strings.NewReader(`{}`)))
 		if w.Code != 504 || !strings.Contains(w.Body.String(), "did not answer in time") || w.Header().Get("X-Should-Retry") != "" {
@@ -111,8 +112,8 @@ func serveAborting(gw http.Handler, w http.ResponseWriter, r *http.Request) (abo
 func TestAnIdleStreamIsCut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var rec gateway.Record
-		gw, request := bare(t, gateway.Config{Observe: func(r gateway.Record) { rec = r }}, func(r *http.Request) (*http.Response, error) {
+		var rec usage.Record
+		gw, request := bare(t, gateway.Config{Observe: func(r usage.Record) { rec = r }}, func(r *http.Request) (*http.Response, error) {
 			pr, pw := io.Pipe()
 			go func() {
 				for range 10 {
