@@ -1,12 +1,15 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -148,55 +151,84 @@ func (t auditLog) Rows(ctx context.Context, from int64, limit int) ([]store.Audi
 	if err != nil {
 		return nil, t.mapErr(err)
 	}
-	separator := rand.Text()
+	// A byte that is in no ordinary text is found fast; 80 random bits behind it
+	// make that it cannot be put there.
+	separator := "\x1f" + rand.Text()[:16]
 	logs, err := t.q.GetAuditRows(ctx, sqlcgen.GetAuditRowsParams{Separator: separator, FromIndex: from, MaxRows: most})
 	if err != nil {
 		return nil, t.mapErr(err)
 	}
-	out := make([]store.AuditRow, 0, min(len(removed)+len(logs), int(most)+1))
-	for len(removed)+len(logs) > 0 {
-		var r store.AuditRow
-		if len(logs) == 0 || len(removed) > 0 && removed[0].EntryIndex <= logs[0].EntryIndex {
-			r = store.AuditRow{Index: removed[0].EntryIndex, Hashes: removed[0].Hashes}
-			removed = removed[1:]
-		} else {
-			r = store.AuditRow{Index: logs[0].EntryIndex, Hashes: logs[0].Hashes, Leaf: logs[0].Leaf}
-			if r.Entry, err = joinedEntry(logs[0], separator); err != nil {
-				return nil, err
-			}
-			logs = logs[1:]
-		}
-		// An index that stands in both tables must not be cut in two by the limit.
-		if n := len(out); n >= int(most) && out[n-1].Index != r.Index {
-			break
-		}
-		out = append(out, r)
+	kept, err := joinedRows(logs, separator)
+	if err != nil || len(removed) == 0 {
+		return kept, err
 	}
-	return out, nil
+	rows := make([]store.AuditRow, 0, len(kept)+len(removed))
+	for _, r := range removed {
+		rows = append(rows, store.AuditRow{Index: r.EntryIndex, Hashes: r.Hashes})
+	}
+	rows = append(rows, kept...)
+	slices.SortStableFunc(rows, func(a, b store.AuditRow) int { return cmp.Compare(a.Index, b.Index) })
+	// An index that stands in both tables must not be cut in two by the limit.
+	n := min(len(rows), int(most))
+	for n < len(rows) && rows[n].Index == rows[n-1].Index {
+		n++
+	}
+	return rows[:n], nil
+}
+
+// joinedRows takes the rows apart, in two halves at the same time: it takes a
+// quarter as long as reading them does.
+func joinedRows(logs []sqlcgen.GetAuditRowsRow, separator string) ([]store.AuditRow, error) {
+	rows := make([]store.AuditRow, len(logs))
+	part := func(from, to int) error {
+		for i := from; i < to; i++ {
+			e, err := joinedEntry(logs[i].Joined, separator)
+			if err != nil {
+				return err
+			}
+			rows[i] = store.AuditRow{Index: e.Index, Hashes: logs[i].Hashes, Leaf: logs[i].Leaf, Entry: e}
+		}
+		return nil
+	}
+	middle := len(logs) / 2
+	second := make(chan error, 1)
+	go func() { second <- part(middle, len(logs)) }()
+	first := part(0, middle)
+	if err := cmp.Or(first, <-second); err != nil {
+		return nil, err
+	}
+	return rows, nil
 }
 
 // joinedEntry takes apart the columns that GetAuditRows joins, since both
 // drivers take long for each column. CONCAT_WS leaves NULL out. Nobody can have
 // put the separator into a column, since nobody knew it: so there are as many
 // parts as columns only if none is NULL, and each part is what its column says.
-func joinedEntry(r sqlcgen.GetAuditRowsRow, separator string) (store.AuditEntry, error) {
-	var c [14]string
-	rest, parts := r.Joined, 0
+func joinedEntry(joined, separator string) (store.AuditEntry, error) {
+	var c [16]string
+	rest, parts := joined, 0
 	for more := true; more && parts < len(c); parts++ {
 		c[parts], rest, more = strings.Cut(rest, separator)
 	}
 	if parts < len(c) {
-		return store.AuditEntry{}, fmt.Errorf("audit: entry %d was altered: a column of it is NULL", r.EntryIndex)
+		return store.AuditEntry{}, fmt.Errorf("audit: entry %s was altered: a column of it is NULL", c[0])
 	}
-	at, err := parseTime(c[0])
+	index, err := strconv.ParseInt(c[0], 10, 64)
 	if err != nil {
-		return store.AuditEntry{}, fmt.Errorf("audit: entry %d was altered: its time is not one", r.EntryIndex)
+		return store.AuditEntry{}, fmt.Errorf("audit: an entry was altered: its index is not one")
+	}
+	count, err := strconv.ParseInt(c[1], 10, 64)
+	if err != nil {
+		return store.AuditEntry{}, fmt.Errorf("audit: entry %d was altered: its count is not one", index)
+	}
+	at, err := parseTime(c[2])
+	if err != nil {
+		return store.AuditEntry{}, fmt.Errorf("audit: entry %d was altered: its time is not one", index)
 	}
 	return store.AuditEntry{
-		Index: r.EntryIndex, At: at, ActorKind: store.ActorKind(c[1]), ActorID: c[2], ActorName: c[3],
-		TokenID: c[4], TokenName: c[5], Action: rbac.Action(c[6]), Resource: rbac.Resource(c[7]),
-		ID: c[8], Target: c[9], Count: r.Occurrences, Diff: c[13],
-		Origin: store.Origin{RequestID: c[10], Address: c[11], UserAgent: c[12]},
+		Index: index, Count: count, At: at, ActorKind: store.ActorKind(c[3]), ActorID: c[4], ActorName: c[5],
+		TokenID: c[6], TokenName: c[7], Action: rbac.Action(c[8]), Resource: rbac.Resource(c[9]), ID: c[10], Target: c[11],
+		Origin: store.Origin{RequestID: c[12], Address: c[13], UserAgent: c[14]}, Diff: c[15],
 	}, nil
 }
 

@@ -72,9 +72,9 @@ SELECT entry_index FROM audit_logs WHERE at < $1 ORDER BY at DESC LIMIT 1;
 SELECT entry_index FROM audit_logs WHERE at >= $1 ORDER BY at LIMIT 1;
 
 -- name: GetAuditRows :many
-SELECT entry_index, occurrences, leaf, hashes, CONCAT_WS(
-    CAST(@separator AS TEXT), at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target,
-    request_id, address, user_agent, diff
+SELECT leaf, hashes, CONCAT_WS(
+    CAST(@separator AS TEXT), entry_index, occurrences, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource,
+    resource_id, target, request_id, address, user_agent, diff
 ) AS joined
 FROM audit_logs WHERE entry_index >= @from_index ORDER BY entry_index LIMIT @max_rows;
 

@@ -523,9 +523,9 @@ func (q *Queries) GetAuditLogsByText(ctx context.Context, arg GetAuditLogsByText
 }
 
 const getAuditRows = `-- name: GetAuditRows :many
-SELECT entry_index, occurrences, leaf, hashes, CONCAT_WS(
-    CAST($1 AS TEXT), at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource, resource_id, target,
-    request_id, address, user_agent, diff
+SELECT leaf, hashes, CONCAT_WS(
+    CAST($1 AS TEXT), entry_index, occurrences, at, actor_kind, actor_id, actor_name, token_id, token_name, action, resource,
+    resource_id, target, request_id, address, user_agent, diff
 ) AS joined
 FROM audit_logs WHERE entry_index >= $2 ORDER BY entry_index LIMIT $3
 `
@@ -537,11 +537,9 @@ type GetAuditRowsParams struct {
 }
 
 type GetAuditRowsRow struct {
-	EntryIndex  int64
-	Occurrences int64
-	Leaf        []byte
-	Hashes      []byte
-	Joined      string
+	Leaf   []byte
+	Hashes []byte
+	Joined string
 }
 
 func (q *Queries) GetAuditRows(ctx context.Context, arg GetAuditRowsParams) ([]GetAuditRowsRow, error) {
@@ -553,13 +551,7 @@ func (q *Queries) GetAuditRows(ctx context.Context, arg GetAuditRowsParams) ([]G
 	var items []GetAuditRowsRow
 	for rows.Next() {
 		var i GetAuditRowsRow
-		if err := rows.Scan(
-			&i.EntryIndex,
-			&i.Occurrences,
-			&i.Leaf,
-			&i.Hashes,
-			&i.Joined,
-		); err != nil {
+		if err := rows.Scan(&i.Leaf, &i.Hashes, &i.Joined); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
