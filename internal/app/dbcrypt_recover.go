@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,6 +39,8 @@ every provider key and every settings document that cannot be opened, and retire
 the data keys that sealed them. Providers, users, tokens and the audit log stay;
 the log says what was removed. Then give the providers their keys again.
 
+Without --installation it says what it would give up, and changes nothing.
+
 It works on the database itself; run it as the user that the server runs as, and
 stop every server first.`,
 		Example: `  gatehouse dbcrypt recover --installation 0190a5a0-…`,
@@ -50,7 +53,7 @@ stop every server first.`,
 		},
 	}
 	cfg.BindDatabase(cmd.Flags(), encryptionKeySource)
-	cmd.Flags().StringVar(&r.installation, "installation", "", "`name` of the installation, to be sure; the command says it if it is left out")
+	cmd.Flags().StringVar(&r.installation, "installation", "", "`name` of the installation, to be sure; left out, the command says it and what would be given up")
 	return cmd
 }
 
@@ -77,15 +80,21 @@ func (r keyRecovery) run(ctx context.Context, cfg config.Config, out io.Writer) 
 	if err != nil {
 		return err
 	}
+	o.readKEKs(ctx, cfg)
+	lost, left, err := r.sort(ctx, o, rows)
+	if err != nil {
+		return err
+	}
+	if err := r.foretell(ctx, o, lost, out); err != nil {
+		return err
+	}
 	if err := o.confirm(r.installation); err != nil {
 		return err
 	}
-	o.readKEKs(ctx, cfg)
 	if err := r.needKEK(o, rows, out); err != nil {
 		return err
 	}
-	lost, err := r.replaceLost(ctx, o, rows)
-	if err != nil {
+	if err := r.replaceLost(ctx, o, lost, left); err != nil {
 		return err
 	}
 	wiped, err := custody.Wipe(ctx, o.db, authn.Custodian)
@@ -140,25 +149,56 @@ func (r keyRecovery) needKEK(o *offline, rows []store.EncryptionKey, out io.Writ
 	return err
 }
 
-// replaceLost makes a data key for each purpose of which none can be unwrapped,
-// loads all that can, and returns those that are lost.
-func (r keyRecovery) replaceLost(ctx context.Context, o *offline, rows []store.EncryptionKey) (lost []store.EncryptionKey, err error) {
-	left := map[store.KeyPurpose]bool{}
+// sort returns the data keys in use that no encryption key here unwraps, and the
+// purposes for which one is left.
+func (r keyRecovery) sort(ctx context.Context, o *offline, rows []store.EncryptionKey) (lost []store.EncryptionKey, left map[store.KeyPurpose]bool, err error) {
+	left = map[store.KeyPurpose]bool{}
 	for _, row := range rows {
 		if !row.Active() {
 			continue
 		}
 		switch ok, err := o.ring.Opens(ctx, row); {
 		case err != nil:
-			return nil, err
+			return nil, nil, err
 		case !ok:
 			lost = append(lost, row)
 		case row.Purpose != store.ForSealing || !row.PromotedAt.IsZero():
 			left[row.Purpose] = true
 		}
 	}
+	return lost, left, nil
+}
+
+// foretell says what would be given up: an encryption key may not be lost, but
+// merely not named.
+func (r keyRecovery) foretell(ctx context.Context, o *offline, lost []store.EncryptionKey, out io.Writer) error {
+	if len(lost) == 0 {
+		return nil
+	}
+	var counts []store.CellCount
+	err := o.db.View(ctx, authn.Custodian, func(tx store.Tx) (err error) {
+		counts, err = tx.Cells.Count(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	sealed := int64(0)
+	for _, c := range counts {
+		if slices.ContainsFunc(lost, func(k store.EncryptionKey) bool { return k.ActiveDigest == c.KeyID }) {
+			sealed += c.Cells
+		}
+	}
+	_, err = fmt.Fprintf(out, "%d data keys and the %d secrets under them need the encryption key %s, which is not here. If it still exists, say with %s where it is.\n",
+		len(lost), sealed, strings.Join(kekIDs(lost), ", "), keyring.SourceSetting)
+	return err
+}
+
+// replaceLost makes a data key for each purpose of which none is left, and loads
+// all but the lost ones.
+func (r keyRecovery) replaceLost(ctx context.Context, o *offline, lost []store.EncryptionKey, left map[store.KeyPurpose]bool) error {
 	if !left[store.ForFingerprinting] && left[store.ForSealing] {
-		return nil, errors.New("the secrets can be opened: it is the data key for fingerprints alone that cannot. Restore its row of dbcrypt_keys from a backup")
+		return errors.New("the secrets can be opened: it is the data key for fingerprints alone that cannot. Restore its row of dbcrypt_keys from a backup")
 	}
 	var fresh []store.EncryptionKey
 	for _, purpose := range store.KeyPurposes() {
@@ -167,12 +207,12 @@ func (r keyRecovery) replaceLost(ctx context.Context, o *offline, rows []store.E
 		}
 		k, err := o.ring.Generate(ctx, purpose)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		k.PromotedAt = r.now()
 		fresh = append(fresh, k)
 	}
-	err = o.db.Update(ctx, authn.Custodian, func(tx store.Tx) error {
+	err := o.db.Update(ctx, authn.Custodian, func(tx store.Tx) error {
 		for _, k := range fresh {
 			if _, err := tx.EncryptionKeys.Insert(ctx, k); err != nil {
 				return err
@@ -181,9 +221,9 @@ func (r keyRecovery) replaceLost(ctx context.Context, o *offline, rows []store.E
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return lost, o.ring.ReloadWithout(ctx, o.db, authn.Keyholder, lost)
+	return o.ring.ReloadWithout(ctx, o.db, authn.Keyholder, lost)
 }
 
 // retire ends the use of the lost data keys. No row is sealed under them any
