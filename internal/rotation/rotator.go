@@ -111,20 +111,26 @@ func (r *Rotator) note(ctx context.Context, err error) {
 func (r *Rotator) Step(ctx context.Context) (more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
-	var rows []store.EncryptionKey
+	var p plan
 	var replicas []store.Replica
-	err = r.cfg.DB.View(ctx, r.cfg.Rotator, func(tx store.Tx) (err error) {
-		if rows, err = tx.EncryptionKeys.List(ctx, store.Query{}); err != nil {
+	var recs []store.Sealed // the next batch, if it is their turn
+	err = r.cfg.DB.View(ctx, r.cfg.Rotator, func(tx store.Tx) error {
+		rows, err := tx.EncryptionKeys.List(ctx, store.Query{})
+		if err != nil {
 			return err
 		}
-		replicas, err = tx.Replicas.List(ctx)
+		if replicas, err = tx.Replicas.List(ctx); err != nil {
+			return err
+		}
+		if p = planOf(rows); p.state() == Resealing {
+			recs, err = r.batch(ctx, tx, p)
+		}
 		return err
 	})
 	if err != nil {
 		return false, err
 	}
 	live := r.live(replicas)
-	p := planOf(rows)
 	if p.state() == Idle || !r.leads(live) {
 		return false, nil
 	}
@@ -140,7 +146,7 @@ func (r *Rotator) Step(ctx context.Context) (more bool, err error) {
 	case asked == store.FullRotation:
 		return true, r.add(ctx)
 	}
-	return r.reseal(ctx, p)
+	return r.reseal(ctx, p, recs)
 }
 
 // live returns the replicas that said something lately, this one included.
@@ -295,20 +301,17 @@ func (r *Rotator) promote(ctx context.Context, pending store.EncryptionKey) erro
 	})
 }
 
-// reseal seals the next batch again, and retires the older data keys when there
-// is none left.
-func (r *Rotator) reseal(ctx context.Context, p plan) (more bool, err error) {
+// batch returns the next records to be sealed again.
+func (r *Rotator) batch(ctx context.Context, tx store.Tx, p plan) ([]store.Sealed, error) {
 	if r.pass.primary != p.primary.ActiveDigest {
 		r.pass = pass{primary: p.primary.ActiveDigest}
 	}
-	var recs []store.Sealed
-	err = r.cfg.DB.View(ctx, r.cfg.Rotator, func(tx store.Tx) (err error) {
-		recs, err = tx.Cells.List(ctx, store.CellQuery{NotUnder: r.pass.primary, After: r.pass.after, Limit: r.cfg.Batch})
-		return err
-	})
-	if err != nil {
-		return false, err
-	}
+	return tx.Cells.List(ctx, store.CellQuery{NotUnder: r.pass.primary, After: r.pass.after, Limit: r.cfg.Batch})
+}
+
+// reseal seals a batch again, and retires the older data keys when there is
+// nothing left to seal.
+func (r *Rotator) reseal(ctx context.Context, p plan, recs []store.Sealed) (more bool, err error) {
 	if len(recs) == 0 {
 		unreadable := r.pass.unreadable
 		r.pass = pass{} // what was written meanwhile, or does not open, is looked at again

@@ -13,6 +13,9 @@ type lazyTx struct {
 	opts   *sql.TxOptions
 	before func(ctx context.Context, statement string) error // may be nil
 	tx     *sql.Tx                                           // nil: not begun
+
+	prepared *statements // may be nil
+	wanted   []string    // statements that were run and are not prepared
 }
 
 // ready begins the transaction if need be, and asks whether the statement may
@@ -38,12 +41,18 @@ func (l *lazyTx) ExecContext(ctx context.Context, statement string, args ...any)
 	if err := l.ready(ctx, statement); err != nil {
 		return nil, err
 	}
+	if s := l.statement(ctx, statement); s != nil {
+		return s.ExecContext(ctx, args...)
+	}
 	return l.tx.ExecContext(ctx, statement, args...)
 }
 
 func (l *lazyTx) QueryContext(ctx context.Context, statement string, args ...any) (*sql.Rows, error) {
 	if err := l.ready(ctx, statement); err != nil {
 		return nil, err
+	}
+	if s := l.statement(ctx, statement); s != nil {
+		return s.QueryContext(ctx, args...)
 	}
 	return l.tx.QueryContext(ctx, statement, args...)
 }
@@ -52,7 +61,20 @@ func (l *lazyTx) QueryRowContext(ctx context.Context, statement string, args ...
 	if err := l.ready(ctx, statement); err != nil {
 		return failedRow(ctx, err)
 	}
+	if s := l.statement(ctx, statement); s != nil {
+		return s.QueryRowContext(ctx, args...)
+	}
 	return l.tx.QueryRowContext(ctx, statement, args...)
+}
+
+// statement returns the prepared statement, or nil, and then has it prepared for
+// the next transaction.
+func (l *lazyTx) statement(ctx context.Context, text string) *sql.Stmt {
+	s := l.prepared.in(ctx, l.tx, text)
+	if s == nil && l.prepared != nil {
+		l.wanted = append(l.wanted, text)
+	}
+	return s
 }
 
 // PrepareContext is for the prepared form of the queries, which transactions do
@@ -74,7 +96,13 @@ func (l *lazyTx) commit(ctx context.Context) error {
 			return err
 		}
 	}
-	return l.tx.Commit()
+	if err := l.tx.Commit(); err != nil {
+		return err
+	}
+	if len(l.wanted) > 0 {
+		l.prepared.prepare(ctx, l.wanted)
+	}
+	return nil
 }
 
 // rollback undoes what was not committed. After a commit, or a lost connection,

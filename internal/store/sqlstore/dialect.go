@@ -51,6 +51,9 @@ func connect(ctx context.Context, cfg Config) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !b.dialect.shared() {
+		b.prepared = map[*sql.DB]*statements{b.write: newStatements(b.write), b.read: newStatements(b.read)}
+	}
 	return b, nil
 }
 

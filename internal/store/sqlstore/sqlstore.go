@@ -32,6 +32,7 @@ import (
 type Backend struct {
 	dialect      dialect
 	write, read  *sql.DB // SQLite: one writer, many readers. PostgreSQL: one pool.
+	prepared     map[*sql.DB]*statements
 	installation string
 	now          func() time.Time
 	before       func(ctx context.Context, statement string) error
@@ -157,7 +158,7 @@ func (b *Backend) Update(ctx context.Context, fn func(store.Tx) error) (int64, e
 }
 
 func (b *Backend) run(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn func(store.Tx) error) (generation int64, err error) {
-	l := &lazyTx{db: db, opts: opts, before: b.before}
+	l := &lazyTx{db: db, opts: opts, before: b.before, prepared: b.prepared[db]}
 	defer l.rollback()
 	t := &tx{b: b, q: sqlcgen.New(l), writes: opts == nil}
 	if err := fn(t.tables()); err != nil {
