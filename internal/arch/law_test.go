@@ -65,10 +65,11 @@ var law = map[string]rule{
 	"internal/gateway": {
 		own: []string{
 			"internal/keypool", "internal/netguard", "internal/routing", "internal/secret", "internal/token",
-			"internal/upstream", "internal/upstream/anthropic", "internal/upstream/openai", "internal/usage",
+			"internal/transport", "internal/upstream", "internal/upstream/anthropic", "internal/upstream/openai", "internal/usage",
 		},
 		modules: []string{uuid, gjson},
 	},
+	"internal/transport":          {own: []string{"internal/netguard"}},
 	"internal/usage":              {},
 	"internal/metrics":            {own: []string{"internal/routing"}, modules: []string{prometheus}},
 	"internal/keypool":            {own: []string{"internal/routing"}},

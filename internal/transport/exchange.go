@@ -1,0 +1,144 @@
+package transport
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"time"
+)
+
+// earlyAnswer is how long an upstream that takes no request may take to say why.
+const earlyAnswer = time.Second
+
+// exchange sends the request, whose head is in out, and reads the head of its
+// answer.
+func (x *Body) exchange(out *output) (*http.Response, error) {
+	ctx := x.req.Context()
+	if ctx.Done() != nil {
+		x.stop = context.AfterFunc(ctx, x.c.interrupt)
+	}
+	inline, err := out.inline(x.req)
+	if err != nil {
+		return x.failed(err)
+	}
+	_, err = x.c.Write(out.b)
+	switch {
+	case err != nil && x.c.served:
+		return x.failed(err)
+	case err != nil:
+		// A server that is full may answer at once, and close.
+		x.refusal = err
+		closeBody(x.req)
+		x.c.readBy(time.Now().Add(earlyAnswer))
+	case inline:
+		x.sent = true
+		closeBody(x.req)
+		if d := x.t.cfg.ResponseHeaderTimeout; d > 0 {
+			x.c.readBy(time.Now().Add(d))
+		}
+	default:
+		x.sending = &sending{}
+		go x.send()
+	}
+
+	limit := x.t.cfg.MaxResponseHeaderBytes
+	for {
+		if err := x.head.read(&x.in, &limit); err != nil {
+			x.heard = x.in.w > 0 || limit < x.t.cfg.MaxResponseHeaderBytes
+			return x.failed(err)
+		}
+		if x.head.status >= 200 {
+			break
+		}
+		if x.head.status == http.StatusSwitchingProtocols {
+			return x.failed(errUpgrade)
+		}
+	}
+	x.headIsThere()
+	return x.answer(), nil
+}
+
+// headIsThere ends the time for it.
+func (x *Body) headIsThere() {
+	if s := x.sending; s != nil {
+		s.mu.Lock()
+		s.answered = true
+		s.mu.Unlock()
+	}
+	if x.refusal != nil {
+		x.head.close = true
+	}
+	if x.refusal != nil || x.t.cfg.ResponseHeaderTimeout > 0 {
+		x.c.readBy(time.Time{})
+	}
+}
+
+// chunkedEncoding is what http.Response has of it.
+var chunkedEncoding = []string{"chunked"}
+
+// answer makes the response of the head.
+func (x *Body) answer() *http.Response {
+	h := &x.head
+	res := &x.res
+	res.Status, res.StatusCode = h.statusText, h.status
+	res.Proto, res.ProtoMajor, res.ProtoMinor = "HTTP/1.1", 1, h.minor
+	if h.minor == 0 {
+		res.Proto = "HTTP/1.0"
+	}
+	res.Header, res.ContentLength, res.Close, res.Request = h.header, h.length, h.close, x.req
+	res.Body = x
+	if h.chunked {
+		res.TransferEncoding = chunkedEncoding
+	}
+	x.left = h.length
+	none := false
+	switch {
+	case x.req.Method == http.MethodHead:
+		none = true
+	case h.status == http.StatusNoContent, h.status == http.StatusNotModified:
+		// What has a body where none may be is not to be trusted with the next.
+		h.close = h.close || h.chunked || h.status == http.StatusNoContent && h.length > 0
+		res.ContentLength, none = 0, true
+	case h.chunked:
+		x.framing = byChunks
+	case h.length < 0:
+		x.framing = byClose
+		h.close = true
+	case h.length == 0:
+		none = true
+	}
+	if none {
+		res.Body = http.NoBody
+		x.finish(true)
+		x.in.release()
+	}
+	return res
+}
+
+// failed ends an exchange that gave no answer.
+func (x *Body) failed(err error) (*http.Response, error) {
+	reused := x.c.served && !x.heard
+	x.finish(false)
+	x.in.release()
+	if ctx := x.req.Context(); ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if x.refusal != nil {
+		err = x.refusal
+	}
+	sent := x.sent
+	if s := x.sending; s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.bodyErr != nil {
+			return nil, s.bodyErr
+		}
+		sent = s.done && s.err == nil
+	} else if !x.sent && x.refusal == nil {
+		closeBody(x.req)
+	}
+	if err == io.EOF { //nolint:errorlint // connections return it bare
+		err = io.ErrUnexpectedEOF
+	}
+	return nil, &Error{Err: err, Reused: reused, Sent: sent}
+}
