@@ -41,6 +41,7 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/store"
 	"github.com/gatehousehq/gatehouse/internal/tally"
 	"github.com/gatehousehq/gatehouse/internal/token"
+	"github.com/gatehousehq/gatehouse/internal/transport"
 	"github.com/gatehousehq/gatehouse/internal/usage"
 	"github.com/gatehousehq/gatehouse/internal/webui"
 )
@@ -92,7 +93,7 @@ type Server struct {
 	keeper    *rotation.Keeper
 	rotator   *rotation.Rotator
 	now       func() time.Time
-	transport *http.Transport
+	transport *transport.Transport
 	listener  net.Listener
 	http      *http.Server
 }
@@ -225,7 +226,8 @@ func (s *Server) rules() catalog.Rules {
 // handler is the whole of what the listener serves.
 func (s *Server) handler(o Options) http.Handler {
 	pool := keypool.New(o.Now, keypool.Config{})
-	s.transport = gateway.NewTransport(s.policy(), gateway.TransportConfig{ResponseHeaderTimeout: s.cfg.FirstByteTimeout})
+	// The gateway sees to the time until the first byte.
+	s.transport = transport.New(transport.Config{Policy: s.policy()})
 	gw := gateway.New(gateway.Config{
 		Snapshot: s.table.Current, Pool: pool, Transport: s.transport, Logger: o.Log, Now: o.Now, Observe: o.Observe,
 		OnUse: func(tokenID, keyID string, at time.Time) {

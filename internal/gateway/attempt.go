@@ -5,15 +5,16 @@ import (
 	"compress/gzip"
 	"compress/zlib"
 	"context"
+	"errors"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/gatehousehq/gatehouse/internal/keypool"
 	"github.com/gatehousehq/gatehouse/internal/routing"
+	"github.com/gatehousehq/gatehouse/internal/transport"
 	"github.com/gatehousehq/gatehouse/internal/upstream"
 	"github.com/gatehousehq/gatehouse/internal/usage"
 )
@@ -87,14 +88,13 @@ func (x *exchange) try(key *routing.Key, last, again bool) (answered bool) {
 
 // A tryState is one attempt.
 type tryState struct {
-	x      *exchange
-	key    *routing.Key // nil for a provider without keys
-	last   bool
-	again  bool
-	reused bool // the connection had served before
-	began  time.Time
-	index  int // in the record
-	watch  watch
+	x     *exchange
+	key   *routing.Key // nil for a provider without keys
+	last  bool
+	again bool
+	began time.Time
+	index int // in the record
+	watch watch
 }
 
 // note returns the attempt's place in the record.
@@ -145,8 +145,7 @@ func (t *tryState) request(ctx context.Context) (*http.Request, error) {
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
 	x.body.attach(req, t.watch.progress)
-	trace := &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { t.reused = c.Reused }}
-	return req.WithContext(httptrace.WithClientTrace(ctx, trace)), nil
+	return req.WithContext(ctx), nil
 }
 
 // unanswered handles an attempt that no response came of.
@@ -162,7 +161,8 @@ func (t *tryState) unanswered(err error) (answered bool) {
 		kind = kindTimeout
 	}
 	t.note().Outcome = string(kind)
-	if kind == kindLost && t.reused && !t.again && x.body.replayable {
+	var failed *transport.Error
+	if kind == kindLost && errors.As(err, &failed) && failed.Reused && !t.again && x.body.replayable {
 		// The upstream most likely closed a connection that it thought idle just
 		// when the request went out. That is no failure of key or upstream.
 		t.finish()

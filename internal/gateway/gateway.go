@@ -48,7 +48,8 @@ type Config struct {
 	Snapshot func() *routing.Snapshot
 	// Pool keeps the state of keys.
 	Pool *keypool.Pool
-	// Transport reaches the upstreams. See [NewTransport].
+	// Transport reaches the upstreams. With the one of package transport, a
+	// request costs less, and its body is not held longer than it must be.
 	Transport http.RoundTripper
 	// Logger gets one line per request. Nil discards it.
 	Logger *slog.Logger

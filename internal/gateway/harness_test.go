@@ -19,10 +19,10 @@ import (
 
 	"github.com/gatehousehq/gatehouse/internal/gateway"
 	"github.com/gatehousehq/gatehouse/internal/keypool"
-	"github.com/gatehousehq/gatehouse/internal/netguard"
 	"github.com/gatehousehq/gatehouse/internal/routing"
 	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/token"
+	"github.com/gatehousehq/gatehouse/internal/transport"
 	"github.com/gatehousehq/gatehouse/internal/usage"
 )
 
@@ -36,7 +36,7 @@ type house struct {
 	server *httptest.Server // serves gw; started on first use
 	client *http.Client
 
-	gwTransport *http.Transport // what gw dials with
+	gwTransport *transport.Transport // what gw dials with
 	snapshot    atomic.Pointer[routing.Snapshot]
 	logs        syncBuffer
 	records     chan usage.Record
@@ -60,12 +60,12 @@ func newHouse(t *testing.T, change ...func(*gateway.Config)) *house {
 		now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
 	}
 	h.pool = keypool.New(h.clock, keypool.Config{})
-	transport := gateway.NewTransport(netguard.Policy{}, gateway.TransportConfig{})
-	h.gwTransport = transport
+	dials := transport.New(transport.Config{})
+	h.gwTransport = dials
 	cfg := gateway.Config{
 		Snapshot:  h.snapshot.Load,
 		Pool:      h.pool,
-		Transport: transport,
+		Transport: dials,
 		Logger:    slog.New(slog.NewJSONHandler(&h.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now:       h.clock,
 		OnUse: func(tokenID, keyID string, _ time.Time) {
@@ -87,7 +87,7 @@ func newHouse(t *testing.T, change ...func(*gateway.Config)) *house {
 		if h.server != nil {
 			h.server.Close()
 		}
-		transport.CloseIdleConnections()
+		dials.CloseIdleConnections()
 	})
 	h.token = h.addToken(&routing.Token{ID: "t-all", Name: "everything", Use: true, Passthrough: true})
 	return h

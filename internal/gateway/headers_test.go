@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log"
@@ -16,8 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehousehq/gatehouse/internal/gateway"
-	"github.com/gatehousehq/gatehouse/internal/netguard"
 	"github.com/gatehousehq/gatehouse/internal/routing"
+	"github.com/gatehousehq/gatehouse/internal/transport"
 )
 
 // What the vendors' SDKs, Claude Code and Codex send, and what must not pass.
@@ -210,12 +211,21 @@ func TestHTTP2Upstream(t *testing.T) {
 		io.WriteString(w, "data: 2\n\n")
 	}))
 	srv.EnableHTTP2 = true
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	srv.TLS.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		cfg := srv.TLS.Clone()
+		cfg.GetConfigForClient, cfg.NextProtos = nil, []string{"h2"}
+		if !slices.Contains(hello.SupportedProtos, "h2") {
+			cfg.NextProtos = []string{"none of theirs"} // the library would let in who knows nothing of h2
+		}
+		return cfg, nil
+	}
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
-	transport := gateway.NewTransport(netguard.Policy{}, gateway.TransportConfig{})
-	transport.TLSClientConfig = srv.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
-	t.Cleanup(transport.CloseIdleConnections)
-	h := newHouse(t, func(c *gateway.Config) { c.Transport = transport })
+	dials := transport.New(transport.Config{TLS: srv.Client().Transport.(*http.Transport).TLSClientConfig.Clone()})
+	t.Cleanup(dials.CloseIdleConnections)
+	h := newHouse(t, func(c *gateway.Config) { c.Transport = dials })
 	h.addProvider(&routing.Provider{Name: "openai", Dialect: routing.OpenAI, Enabled: true, BaseURL: mustURL(t, srv.URL+"/v1"), Keys: []routing.Key{key("k")}})
 	req := h.request("POST", "/ai/openai/v1/responses", `{"model":"m"}`)
 	req.Header["User-Agent"] = nil

@@ -16,6 +16,7 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/gateway"
 	"github.com/gatehousehq/gatehouse/internal/netguard"
 	"github.com/gatehousehq/gatehouse/internal/routing"
+	"github.com/gatehousehq/gatehouse/internal/transport"
 )
 
 const sse = ": a comment\r\n\r\nevent: message_start\ndata: {\"type\":\"message_start\"}\n\n" +
@@ -327,7 +328,7 @@ func TestOneLogLinePerRequest(t *testing.T) {
 // Loopback stands for a forbidden address, so that nothing else is dialled.
 func TestTheGuardIsAskedAtTheDial(t *testing.T) {
 	t.Parallel()
-	guarded := gateway.NewTransport(netguard.Policy{Deny: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, gateway.TransportConfig{})
+	guarded := transport.New(transport.Config{Policy: netguard.Policy{Deny: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}})
 	h := newHouse(t, func(c *gateway.Config) { c.Transport = guarded })
 	h.upstream(routing.OpenAI, func(http.ResponseWriter, *http.Request) { t.Error("the upstream was reached") })
 	a := h.chat()
