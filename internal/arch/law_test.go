@@ -70,7 +70,7 @@ var law = map[string]rule{
 		modules: []string{uuid, gjson},
 	},
 	"internal/transport":          {own: []string{"internal/netguard"}},
-	"internal/usage":              {},
+	"internal/usage":              {modules: []string{gjson}},
 	"internal/metrics":            {own: []string{"internal/routing"}, modules: []string{prometheus}},
 	"internal/keypool":            {own: []string{"internal/routing"}},
 	"internal/routing":            {own: []string{"internal/rbac", "internal/secret", "internal/settings", "internal/store", "internal/token"}},

@@ -2,7 +2,11 @@
 // what was asked, tried, answered and used.
 //
 // A Record holds no secret and nothing of the bodies. What an upstream counted
-// is in it as that vendor means it; see [Tokens].
+// is in it as that vendor means it; see [Tokens]. A [Meter] reads that from the
+// bytes of a response as they pass, and [ClientName] says who asked.
+//
+// A Record and a Meter belong to one goroutine at a time; the functions may be
+// called concurrently.
 package usage
 
 import "time"
