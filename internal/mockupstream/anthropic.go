@@ -3,7 +3,6 @@ package mockupstream
 import (
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -112,56 +111,4 @@ func anthropicInvalid(c *call, fields ...string) (reply, bool) {
 		return bad("messages: at least one message is required")
 	}
 	return reply{}, false
-}
-
-const (
-	messageUsage = `{"input_tokens":%d,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,` +
-		`"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0},"output_tokens":%d,"service_tier":"standard"}`
-
-	// messageBody takes id, model, content, stop_reason, usage.
-	messageBody = `{"model":%s,"id":%s,"type":"message","role":"assistant","content":[%s],"stop_reason":%s,"stop_sequence":null,"stop_details":null,"container":null,"usage":%s}`
-
-	messageFirst = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":%s}\n\n" +
-		"event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n" +
-		"event: ping\ndata: {\"type\":\"ping\"}\n\n"
-
-	messageWord = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":%s}}\n\n"
-
-	messageLast = "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n" +
-		"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_sequence\":null,\"stop_details\":null,\"container\":null}," +
-		"\"usage\":{\"input_tokens\":%d,\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0,\"output_tokens\":%d}}\n\n" +
-		"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
-)
-
-// messages answers POST /v1/messages.
-func messages(c *call) reply {
-	if rep, bad := anthropicInvalid(c, "model", "max_tokens", "messages"); bad {
-		return rep
-	}
-	p := c.prompt("messages", "system")
-	words := c.words(p)
-	id, model := quote(c.name("msg_")), quote(p.model)
-	if !p.stream {
-		return reply{status: http.StatusOK, body: fmt.Appendf(nil, messageBody, model, id,
-			fmt.Appendf(nil, `{"type":"text","text":%s}`, quote(strings.Join(words, ""))), `"end_turn"`,
-			fmt.Appendf(nil, messageUsage, p.tokens, len(words)))}
-	}
-	chunks := make([][]byte, 0, len(words)+2)
-	chunks = append(chunks, fmt.Appendf(nil, messageFirst,
-		fmt.Appendf(nil, messageBody, model, id, "", "null", fmt.Appendf(nil, messageUsage, p.tokens, 1))))
-	for _, word := range words {
-		chunks = append(chunks, fmt.Appendf(nil, messageWord, quote(word)))
-	}
-	chunks = append(chunks, fmt.Appendf(nil, messageLast, p.tokens, len(words)))
-	return reply{status: http.StatusOK, chunks: chunks}
-}
-
-// countTokens answers POST /v1/messages/count_tokens with what a message of
-// the same content would be charged.
-func countTokens(c *call) reply {
-	if rep, bad := anthropicInvalid(c, "model", "messages"); bad {
-		return rep
-	}
-	p := c.prompt("messages", "system")
-	return reply{status: http.StatusOK, body: fmt.Appendf(nil, `{"input_tokens":%d}`, p.tokens)}
 }

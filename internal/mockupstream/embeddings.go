@@ -52,7 +52,7 @@ func embeddings(c *call) reply {
 	}
 	b = fmt.Appendf(b, `],"model":%s,"usage":{"prompt_tokens":%d,"total_tokens":%d}}`,
 		quote(doc.Get("model").String()), tokens, tokens)
-	return reply{status: http.StatusOK, body: b}
+	return reply{status: http.StatusOK, body: b, usage: Usage{Input: tokens}}
 }
 
 // tokensOf counts an input of embeddings: the words of a text, or the tokens

@@ -4,13 +4,13 @@
 // embeddings, models) and the Anthropic API (messages, token counting, models)
 // well enough for the vendors' own SDKs and for Claude Code and Codex, with
 // and without streaming. What it answers says that it is a mock and repeats
-// the last thing the user said; the same requests in the same order get the
-// same bytes. Each key has a [Behaviour], so that every failure a provider is
+// the last thing the user said, or is played from a [Script], calls of tools and
+// all; the same requests in the same order get the same bytes. Each key has a [Behaviour], so that every failure a provider is
 // known for can be had on demand, with that vendor's status, headers and body.
 //
 // It remembers what it was sent ([Upstream.Requests]), for tests that must
-// know what left the gateway. It does not call tools, and it serves any model
-// name. All methods may be called concurrently.
+// know what left the gateway, and what was used for each by its own count. It
+// serves any model name. All methods may be called concurrently.
 package mockupstream
 
 import (
@@ -46,6 +46,8 @@ type Config struct {
 	// model and the stream flag are looked for in the first 4 KiB of a request
 	// only, which keeps large requests cheap: it is meant for benchmarks.
 	Reply string
+	// Script, if not nil, is asked first what to answer. Reply goes before it.
+	Script Script
 	// Keep is how many requests are remembered, the newest. Zero means 1,000,
 	// less than zero none; then, and without OnRequest, bodies are not hashed.
 	Keep int
@@ -175,7 +177,7 @@ func (u *Upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	rep := c.reply(key, known, presented)
 	if hash {
-		req := newRequest(r, body, key.Label, rep.status, c.now)
+		req := newRequest(r, body, key.Label, rep, c.now)
 		u.record.add(req)
 		if u.cfg.OnRequest != nil {
 			u.cfg.OnRequest(req)

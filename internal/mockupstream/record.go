@@ -33,6 +33,9 @@ type Request struct {
 	Key string
 	// Status is what is about to be answered, 0 for nothing ([Stall]).
 	Status int
+	// Usage is what the answer says was used, zero if it does not say. Of an
+	// answer that breaks off ([Reset]) it is what the whole would have said.
+	Usage Usage
 }
 
 // credentialHeaders may carry a secret.
@@ -40,11 +43,11 @@ func credentialHeaders() []string {
 	return []string{"Authorization", "X-Api-Key", "X-Goog-Api-Key", "Proxy-Authorization", "Cookie"}
 }
 
-func newRequest(r *http.Request, body body, label string, status int, now time.Time) Request {
+func newRequest(r *http.Request, body body, label string, rep reply, now time.Time) Request {
 	req := Request{
 		Time: now, Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery,
 		Header: r.Header.Clone(), Credentials: map[string][]secret.Text{},
-		BodySHA256: body.sum, BodySize: body.size, Key: label, Status: status,
+		BodySHA256: body.sum, BodySize: body.size, Key: label, Status: rep.status, Usage: rep.usage,
 	}
 	for _, name := range credentialHeaders() {
 		for i, value := range req.Header[name] {

@@ -8,12 +8,14 @@ import (
 )
 
 // A reply is an answer before it is sent: a whole body, or the chunks of an
-// event stream. A stream's first chunk has the events before the first word,
-// its last chunk those after the last; each chunk between has one word.
+// event stream. A stream's first chunk has the events before the first word of
+// the text, its last chunk those after the last word; each chunk between has one
+// word, of the text or of a tool's input.
 type reply struct {
 	status int
 	body   []byte
 	chunks [][]byte
+	usage  Usage // what the answer says, if it does
 	// retryAfter, when not zero, is the wait that a refusal asks for.
 	retryAfter time.Duration
 }

@@ -15,6 +15,8 @@ type prompt struct {
 	stream bool
 	last   string // what the user said last
 	tokens int    // a token is a word here
+	// conversation is filled in for a script only.
+	conversation Conversation
 }
 
 // prompt reads what c asks. The turns of the conversation are in the field
@@ -23,7 +25,12 @@ func (c *call) prompt(turns, system string) prompt {
 	if c.cfg.Reply != "" {
 		return head(c.body)
 	}
-	return read(c.body, turns, system)
+	p := read(c.body, turns, system)
+	if c.cfg.Script != nil {
+		p.conversation = converse(gjson.ParseBytes(c.body), turns)
+		p.conversation.Said = p.last
+	}
+	return p
 }
 
 // headSize is how much of a request is looked at when the reply is fixed.
@@ -85,7 +92,7 @@ func (p *prompt) count(content gjson.Result) (last string) {
 // maxEcho bounds what is repeated of the user's words, in bytes.
 const maxEcho = 1 << 10
 
-// words returns the answer to p, cut behind each space: together they are the
+// words returns the echo of p, cut behind each space: together they are the
 // text, and their number is the number of its tokens.
 func (c *call) words(p prompt) []string {
 	text := c.cfg.Reply
