@@ -25,8 +25,8 @@ test: ## install what is missing and run everything below, one after the other
 		times="$$times$$(printf '  %-11s %4d s' $$stage $$(($$(date +%s) - start)))|"; \
 	done; echo "== all passed"; echo "$$times" | tr '|' '\n'
 
-setup: ##   install PostgreSQL, Node.js and the SDKs, if they are missing
-	scripts/setup postgres node
+setup: ##   install PostgreSQL, Node.js, the SDKs, Claude Code and Codex, if they are missing
+	scripts/setup postgres node strace
 
 check: ##   look at the source: format, vet, staticcheck, drift, docs, scripts
 	scripts/check
@@ -40,7 +40,7 @@ crash-short: ##   cut the power 2,000 times while SQLite is written to
 canary: ##   take marked secrets through the product, with faults, and search all that comes out for them
 	scripts/with-postgres go test -count=1 -shuffle=on -timeout 10m ./test/canary
 
-clients: ##   drive the real binary with the vendors' SDKs, on both databases
+clients: ##   drive the real binary with the vendors' SDKs, Claude Code and Codex, on both databases
 	scripts/with-postgres go test -count=1 -timeout 10m ./test/clients
 
 rotate: ##   kill, cut off and freeze the real binary while it rotates its keys

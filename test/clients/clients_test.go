@@ -1,11 +1,14 @@
-// Package clients drives the real gatehouse binary with the vendors' own SDKs.
+// Package clients drives the real gatehouse binary with the vendors' own SDKs, and
+// with Claude Code and Codex.
 //
 // The scripts beside it (npm test) are the SDKs' side; they can be pointed at
 // any Gatehouse that has the mock upstream behind it. The test here builds the
 // binary, puts it between the scripts and a mock upstream whose first keys are
 // rate limited, on SQLite and, where GATEHOUSE_TEST_POSTGRES is set, on
 // PostgreSQL, and then looks at what went upstream, what was audited and what
-// was logged.
+// was logged. TestAgents has Claude Code and Codex work, with tools, for a scripted
+// model whose keys fall one after the other. Nothing here needs a network, and
+// TestAgents also sees to it that nothing wants one.
 package clients_test
 
 import (
@@ -15,8 +18,10 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,36 +47,94 @@ const (
 
 func TestSDKs(t *testing.T) {
 	t.Parallel()
-	needSDKs(t)
-	bin, err := realserver.Build(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	needNode(t, "openai", "@anthropic-ai/sdk")
 	t.Run("SQLite", func(t *testing.T) {
 		t.Parallel()
-		testSDKs(t, bin, "")
+		testSDKs(t, "")
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		t.Parallel()
-		testSDKs(t, bin, storetest.NewPostgres(t))
+		testSDKs(t, storetest.NewPostgres(t))
 	})
 }
 
-// needSDKs skips the test where the SDKs are not installed.
-func needSDKs(t *testing.T) {
+// needNode skips the test where Node.js or one of these packages of npm is not
+// installed.
+func needNode(t *testing.T, packages ...string) {
 	t.Helper()
-	for _, need := range []string{"node", "node_modules/openai/package.json", "node_modules/@anthropic-ai/sdk/package.json"} {
-		_, err := exec.LookPath(need)
-		if strings.Contains(need, "/") {
-			_, err = os.Stat(need)
-		}
-		if err != nil {
-			t.Skipf("%s is missing: run scripts/setup node", need)
+	if _, err := exec.LookPath("node"); err != nil {
+		t.Skip("node is missing: run scripts/setup node")
+	}
+	for _, name := range packages {
+		if _, err := os.Stat(filepath.Join("node_modules", name, "package.json")); err != nil {
+			t.Skipf("%s is missing: run scripts/setup node", name)
 		}
 	}
 }
 
-func testSDKs(t *testing.T, bin, databaseURL string) {
+// binary builds gatehouse, once for all tests.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "gatehouse-clients-")
+	if err != nil {
+		return "", err
+	}
+	builtIn = dir
+	return realserver.Build(context.Background(), dir)
+})
+
+// builtIn is where binary has put it, "" if it was not built.
+var builtIn string
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if builtIn != "" {
+		_ = os.RemoveAll(builtIn) // a directory of temporary files
+	}
+	os.Exit(status)
+}
+
+// startServer starts gatehouse on a database, "" for SQLite, until the test
+// ends.
+func startServer(t *testing.T, databaseURL string) *realserver.Server {
+	t.Helper()
+	bin, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv, err := realserver.Start(t.Context(), realserver.Config{Binary: bin, Dir: t.TempDir(), DatabaseURL: databaseURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		select {
+		case <-srv.Exited(): // the test has stopped it
+		default:
+			if err := srv.Stop(); err != nil {
+				t.Error(err)
+			}
+		}
+		if t.Failed() {
+			t.Logf("the server's log:\n%s", srv.Log())
+		}
+	})
+	return srv
+}
+
+// newToken makes a token that can use the gateway.
+func newToken(t *testing.T, srv *realserver.Server, name string) secret.Text {
+	t.Helper()
+	var created struct {
+		Token secret.Text `json:"token"`
+	}
+	if _, err := srv.Call(t.Context(), http.MethodPost, "/api/v1/tokens", map[string]any{
+		"name": name, "scopes": []string{"gateway:use"},
+	}, &created); err != nil {
+		t.Fatal(err)
+	}
+	return created.Token
+}
+
+func testSDKs(t *testing.T, databaseURL string) {
 	up := mockupstream.New(mockupstream.Config{
 		Keys: map[secret.Text]mockupstream.Key{
 			secret.New(openaiLimited):    {Label: "openai limited", Behaviour: mockupstream.RateLimited},
@@ -84,20 +147,7 @@ func testSDKs(t *testing.T, bin, databaseURL string) {
 	upstream := httptest.NewServer(up)
 	t.Cleanup(upstream.Close)
 
-	srv, err := realserver.Start(t.Context(), realserver.Config{Binary: bin, Dir: t.TempDir(), DatabaseURL: databaseURL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	stopped := false
-	t.Cleanup(func() {
-		if !stopped {
-			_ = srv.Stop() // the test has failed already
-		}
-		if t.Failed() {
-			t.Logf("the server's log:\n%s", srv.Log())
-		}
-	})
-
+	srv := startServer(t, databaseURL)
 	for name, provider := range map[string]struct {
 		base string
 		keys []string
@@ -111,23 +161,15 @@ func testSDKs(t *testing.T, bin, databaseURL string) {
 			t.Fatal(err)
 		}
 	}
-	var created struct {
-		Token secret.Text `json:"token"`
-	}
-	if _, err := srv.Call(t.Context(), http.MethodPost, "/api/v1/tokens", map[string]any{
-		"name": "sdks", "scopes": []string{"gateway:use"},
-	}, &created); err != nil {
-		t.Fatal(err)
-	}
+	token := newToken(t, srv, "sdks")
 
-	runScripts(t, srv.URL, created.Token)
+	runScripts(t, srv.URL, token)
 	checkUpstream(t, up.Requests())
 	secrets := []secret.Text{
-		created.Token, srv.OwnerToken(), secret.New(openaiLimited), secret.New(openaiGood),
+		token, srv.OwnerToken(), secret.New(openaiLimited), secret.New(openaiGood),
 		secret.New(anthropicLimited), secret.New(anthropicGood),
 	}
 	checkAudit(t, srv, secrets)
-	stopped = true
 	if err := srv.Stop(); err != nil {
 		t.Error(err)
 	}

@@ -15,8 +15,8 @@ import (
 // What a newcomer starts first serves the SDKs, with nothing configured.
 func TestDemoServesTheSDKs(t *testing.T) {
 	t.Parallel()
-	needSDKs(t)
-	bin, err := realserver.Build(t.Context(), t.TempDir())
+	needNode(t, "openai", "@anthropic-ai/sdk")
+	bin, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}

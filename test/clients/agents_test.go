@@ -1,0 +1,169 @@
+package clients_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gatehousehq/gatehouse/internal/mockupstream"
+)
+
+// agentTimeout bounds one run of an agent, which takes a second or two.
+const agentTimeout = 90 * time.Second
+
+// claudeCode is Claude Code, set up as the README says.
+var claudeCode = agent{
+	vendor: "anthropic",
+	read: func(dir string) mockupstream.ToolCall {
+		return mockupstream.ToolCall{Name: "Read", Input: fmt.Sprintf(`{"file_path": %q}`, filepath.Join(dir, noteName))}
+	},
+	run: mockupstream.ToolCall{Name: "Bash", Input: fmt.Sprintf(`{"command": %q, "description": "Multiply"}`, shell)},
+	start: func(t *testing.T, s *session, prompt string, again bool) (string, mockupstream.Usage, error) {
+		args := []string{"node_modules/@anthropic-ai/claude-code/cli-wrapper.cjs",
+			"-p", prompt, "--output-format", "json", "--model", mockupstream.ClaudeModel, "--allowed-tools", "Read,Bash"}
+		if again {
+			args = append(args, "--continue")
+		}
+		out, failed := s.run(t, args,
+			"ANTHROPIC_BASE_URL="+s.url, "ANTHROPIC_AUTH_TOKEN="+s.token.Reveal(),
+			"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1", "CLAUDE_CODE_MAX_RETRIES=0")
+		var result struct {
+			Result  string `json:"result"`
+			IsError bool   `json:"is_error"`
+			Usage   struct {
+				Input      int `json:"input_tokens"`
+				Output     int `json:"output_tokens"`
+				CacheRead  int `json:"cache_read_input_tokens"`
+				CacheWrite int `json:"cache_creation_input_tokens"`
+			} `json:"usage"`
+		}
+		if err := json.Unmarshal(out, &result); err != nil {
+			return "", mockupstream.Usage{}, errors.Join(failed, fmt.Errorf("not a result: %w: %s", err, out))
+		}
+		if result.IsError {
+			failed = errors.Join(failed, errors.New(result.Result))
+		}
+		u := result.Usage
+		return result.Result, mockupstream.Usage{Input: u.Input, Output: u.Output, CacheRead: u.CacheRead, CacheWrite: u.CacheWrite}, failed
+	},
+}
+
+// codexConfig is what the README says, and what keeps Codex from asking other
+// servers than the provider, and from repeating by itself what failed. It is
+// told that the provider speaks WebSocket, as OpenAI's own does: it has to find
+// out that this one does not.
+const codexConfig = `
+model_provider = "gatehouse"
+check_for_update_on_startup = false
+
+[model_providers.gatehouse]
+name     = "Gatehouse"
+base_url = %q
+env_key  = "GATEHOUSE_TOKEN"
+wire_api = "responses"
+supports_websockets = true
+request_max_retries = 0
+stream_max_retries = 0
+
+[analytics]
+enabled = false
+
+[features]
+apps = false
+plugins = false
+remote_plugin = false
+`
+
+// codex is Codex.
+var codex = agent{
+	vendor: "openai", countsOn: true, upgrades: 2,
+	read: func(dir string) mockupstream.ToolCall {
+		return mockupstream.ToolCall{Name: "exec_command", Input: fmt.Sprintf(`{"cmd": "cat %s", "workdir": %q}`, noteName, dir)}
+	},
+	run: mockupstream.ToolCall{Name: "exec_command", Input: fmt.Sprintf(`{"cmd": %q}`, shell)},
+	start: func(t *testing.T, s *session, prompt string, again bool) (string, mockupstream.Usage, error) {
+		home := filepath.Join(s.home, ".codex")
+		if err := os.MkdirAll(home, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(home, "config.toml"), fmt.Appendf(nil, codexConfig, s.url), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args := []string{"node_modules/@openai/codex/bin/codex.js", "exec"}
+		if again {
+			args = append(args, "resume", "--last")
+		}
+		// Its sandbox is not part of this: it needs more than CI gives.
+		args = append(args, "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "-m", mockupstream.ChatModel, prompt)
+		out, failed := s.run(t, args, "GATEHOUSE_TOKEN="+s.token.Reveal())
+		var said string
+		var used mockupstream.Usage
+		for line := range bytes.Lines(out) {
+			var event struct {
+				Type string `json:"type"`
+				Item struct {
+					Type, Text string
+				} `json:"item"`
+				Usage struct {
+					Input     int `json:"input_tokens"`
+					Output    int `json:"output_tokens"`
+					CacheRead int `json:"cached_input_tokens"`
+					Reasoning int `json:"reasoning_output_tokens"`
+				} `json:"usage"`
+			}
+			if json.Unmarshal(line, &event) != nil {
+				continue // it also prints warnings
+			}
+			switch {
+			case event.Item.Type == "agent_message":
+				said = event.Item.Text
+			case event.Type == "turn.failed":
+				failed = errors.Join(failed, fmt.Errorf("%s", line))
+			case event.Type == "turn.completed":
+				u := event.Usage
+				used = mockupstream.Usage{Input: u.Input, Output: u.Output, CacheRead: u.CacheRead, Reasoning: u.Reasoning}
+			}
+		}
+		if failed != nil {
+			failed = fmt.Errorf("%w\n%s", failed, out)
+		}
+		return said, used, failed
+	},
+}
+
+// run runs a script of Node.js in the session's directory, with nothing of the
+// caller's environment but the PATH, and returns what it printed.
+func (s *session) run(t *testing.T, args []string, env ...string) ([]byte, error) {
+	t.Helper()
+	script, err := filepath.Abs(args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	args = s.outside.watch(append([]string{"node", script}, args[1:]...))
+	ctx, cancel := context.WithTimeout(t.Context(), agentTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	// What it started itself ends with it, and what strace looks at with strace.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 5 * time.Second
+	cmd.Dir = s.dir
+	cmd.Env = append([]string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + s.home, "TMPDIR=" + t.TempDir(), "SHELL=/bin/bash", "LANG=C.UTF-8",
+	}, append(s.outside.env(), env...)...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return stdout.Bytes(), fmt.Errorf("%s: %w\n%s", filepath.Base(args[0]), err, strings.TrimSpace(stderr.String()))
+	}
+	return stdout.Bytes(), nil
+}
