@@ -203,7 +203,7 @@ func (t *tryState) failed(res *http.Response) (answered bool) {
 	text := plainText(res.Header.Get("Content-Encoding"), raw)
 	verdict := x.dialect.Classify(res.StatusCode, text)
 	t.note().Outcome = outcomeOf(verdict)
-	ask := keypool.RetryAfter(res.Header, x.g.cfg.Now())
+	ask := x.dialect.Wait(res.Header, text, x.g.cfg.Now())
 	if reason := reasonOf(verdict, res.StatusCode); reason != "" {
 		t.report(keypool.Outcome{Reason: reason, RetryAfter: ask})
 	}

@@ -2,7 +2,6 @@ package keypool_test
 
 import (
 	"fmt"
-	"net/http"
 	"sync"
 	"testing"
 	"time"
@@ -278,41 +277,6 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	if got, _ := p.Order(ks); len(got) != 3 {
 		t.Errorf("%d keys usable after they all succeeded", len(got))
-	}
-}
-
-func TestRetryAfterForms(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	at := func(d time.Duration) string { return now.Add(d).Format(http.TimeFormat) }
-	for _, tc := range []struct {
-		name string
-		h    map[string]string
-		want time.Duration
-	}{
-		{"nothing", nil, 0},
-		{"seconds", map[string]string{"Retry-After": "7"}, 7 * time.Second},
-		{"a fraction", map[string]string{"Retry-After": "0.25"}, 250 * time.Millisecond},
-		{"milliseconds win", map[string]string{"Retry-After": "1", "Retry-After-Ms": "494"}, 494 * time.Millisecond},
-		{"a date", map[string]string{"Retry-After": at(90 * time.Second)}, 90 * time.Second},
-		{"a date counts from the response's Date", map[string]string{"Retry-After": at(time.Hour), "Date": at(time.Hour - 5*time.Second)}, 5 * time.Second},
-		{"a date in the past", map[string]string{"Retry-After": at(-time.Hour)}, 0},
-		{"a negative number", map[string]string{"Retry-After": "-3"}, 0},
-		{"words", map[string]string{"Retry-After": "soon"}, 0},
-		{"not a number", map[string]string{"Retry-After": "NaN"}, 0},
-	} {
-		h := http.Header{}
-		for k, v := range tc.h {
-			h.Set(k, v)
-		}
-		if got := keypool.RetryAfter(h, now); got != tc.want {
-			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
-		}
-	}
-	for _, v := range []string{"1e300", "Inf", "99999999999999999999"} {
-		if got := keypool.RetryAfter(http.Header{"Retry-After": {v}}, now); got < time.Hour {
-			t.Errorf("%s: got %v, want something long", v, got)
-		}
 	}
 }
 

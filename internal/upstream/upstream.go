@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/gatehousehq/gatehouse/internal/secret"
 )
@@ -36,6 +37,11 @@ type Dialect struct {
 	// Classify says what a response of status 400 or above means. The body may
 	// be cut short, and is empty if it could not be read.
 	Classify func(status int, body []byte) Verdict
+	// Limits are the rate limits that headers tell of, and ParseReset reads the
+	// value of one of their Reset headers: how long it is from now; zero if that
+	// is past, or makes no sense.
+	Limits     []Limit
+	ParseReset func(value string, now time.Time) time.Duration
 	// AppendError appends the body of an error to dst.
 	AppendError func(dst []byte, e Error) []byte
 }

@@ -4,6 +4,7 @@ package anthropic
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/gatehousehq/gatehouse/internal/upstream"
 )
@@ -23,20 +24,50 @@ func Dialect() *upstream.Dialect {
 		Claims: func(path string, h http.Header) bool {
 			return path == "messages" || strings.HasPrefix(path, "messages/") || len(h["Anthropic-Version"]) > 0
 		},
-		Classify:    classify,
+		Classify: classify,
+		Limits: []upstream.Limit{
+			{Remaining: "Anthropic-Ratelimit-Requests-Remaining", Reset: "Anthropic-Ratelimit-Requests-Reset"},
+			{Remaining: "Anthropic-Ratelimit-Tokens-Remaining", Reset: "Anthropic-Ratelimit-Tokens-Reset"},
+			{Remaining: "Anthropic-Ratelimit-Input-Tokens-Remaining", Reset: "Anthropic-Ratelimit-Input-Tokens-Reset"},
+			{Remaining: "Anthropic-Ratelimit-Output-Tokens-Remaining", Reset: "Anthropic-Ratelimit-Output-Tokens-Reset"},
+		},
+		ParseReset:  parseReset,
 		AppendError: appendError,
 	}
 }
 
+// parseReset reads a time in RFC 3339.
+func parseReset(v string, now time.Time) time.Duration {
+	at, err := time.Parse(time.RFC3339, v)
+	if err != nil {
+		return 0
+	}
+	return max(0, at.Sub(now))
+}
+
+// spent begins what is said when there is no credit, or a limit on spending that
+// the customer or the vendor set is reached: with 400 most of them, the last one
+// with 429.
+var spent = []string{
+	"Your credit balance is too low",
+	"You have reached your specified API usage limits",
+	"You have reached your specified workspace API usage limits",
+	"You have reached your API usage limits",
+}
+
 func classify(status int, body []byte) upstream.Verdict {
 	v := upstream.ByStatus(status)
-	if status != http.StatusBadRequest && status != http.StatusForbidden {
+	switch status {
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusTooManyRequests:
+	default:
 		return v
 	}
 	d := upstream.ParseDetail(body)
 	switch {
-	case d.Begins("Your credit balance is too low"), d.Type == "billing_error":
+	case d.Begins(spent...), d.Type == "billing_error":
 		return upstream.QuotaExhausted
+	case status == http.StatusTooManyRequests:
+		return v
 	case d.Begins("This organization has been disabled", "Your account does not have access", "OAuth authentication is",
 		"OAuth token has been", "This API key", "Invalid API key", "API key has been"):
 		return upstream.Refused

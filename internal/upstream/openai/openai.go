@@ -4,6 +4,7 @@ package openai
 import (
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/gatehousehq/gatehouse/internal/upstream"
 )
@@ -24,10 +25,26 @@ func Dialect() *upstream.Dialect {
 			{Name: "models/{id}", Method: http.MethodGet, Path: "models/*"},
 		},
 		// Nothing about a request is OpenAI's alone.
-		Claims:      func(string, http.Header) bool { return false },
-		Classify:    classify,
+		Claims:   func(string, http.Header) bool { return false },
+		Classify: classify,
+		Limits: []upstream.Limit{
+			{Type: "requests", Remaining: "X-Ratelimit-Remaining-Requests", Reset: "X-Ratelimit-Reset-Requests"},
+			{Type: "tokens", Remaining: "X-Ratelimit-Remaining-Tokens", Reset: "X-Ratelimit-Reset-Tokens"},
+			{Remaining: "X-Ratelimit-Remaining-Project-Tokens", Reset: "X-Ratelimit-Reset-Project-Tokens"},
+		},
+		ParseReset:  parseReset,
 		AppendError: appendError,
 	}
+}
+
+// parseReset reads a duration such as 6m0s or 20ms. A plain number is not one:
+// servers that send it mean seconds, milliseconds or a time.
+func parseReset(v string, _ time.Time) time.Duration {
+	d, err := time.ParseDuration(v)
+	if err != nil {
+		return 0
+	}
+	return max(0, d)
 }
 
 // Codes that say that there is no money, or that the account is closed. The
