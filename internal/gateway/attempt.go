@@ -92,6 +92,7 @@ type tryState struct {
 	key   *routing.Key // nil for a provider without keys
 	last  bool
 	again bool
+	sent  bool // the request was written whole, and there was no answer
 	began time.Time
 	index int // in the record
 	watch watch
@@ -162,13 +163,24 @@ func (t *tryState) unanswered(err error) (answered bool) {
 	}
 	t.note().Outcome = string(kind)
 	var failed *transport.Error
-	if kind == kindLost && errors.As(err, &failed) && failed.Reused && !t.again && x.body.replayable {
-		// The upstream most likely closed a connection that it thought idle just
-		// when the request went out. That is no failure of key or upstream.
+	reused := false
+	if errors.As(err, &failed) {
+		t.sent, reused = failed.Sent, failed.Reused
+	}
+	billed := t.mayBeBilled(kind)
+	// Most likely the upstream closed a connection that it thought idle just when
+	// the request went out. That is no failure of key or upstream.
+	stale := kind == kindLost && reused && !t.again && x.body.replayable
+	switch {
+	case billed && x.provider.NoReplay:
+		// The client must not send it again by itself either.
+		x.w.Header()["X-Should-Retry"] = []string{"false"}
+	case stale:
+		t.note().BilledTwice = billed
 		t.finish()
 		return x.try(t.key, t.last, true)
-	}
-	if !t.last {
+	case t.movesOn(causeOf(kind)):
+		t.note().BilledTwice = billed
 		return false
 	}
 	if kind == kindTimeout {
@@ -207,7 +219,7 @@ func (t *tryState) failed(res *http.Response) (answered bool) {
 	if reason := reasonOf(verdict, res.StatusCode); reason != "" {
 		t.report(keypool.Outcome{Reason: reason, RetryAfter: ask})
 	}
-	if verdict != upstream.ClientError && !t.last {
+	if t.movesOn(causeOfVerdict(verdict, res.StatusCode)) {
 		return false
 	}
 	switch {
@@ -240,6 +252,8 @@ func (t *tryState) turnedAway(verdict upstream.Verdict, ask time.Duration) {
 	}
 	usable, short := x.g.cfg.Pool.Order(x.provider.Keys)
 	switch {
+	case !t.last: // the settings of the provider keep it here
+		x.answer(keyTurnedAway, keyFinal, max(ask, time.Second))
 	case short.Cooling > 0:
 		x.answer(rateLimited, rateLimited.message, short.Wait)
 	case len(usable) > 0 && !x.body.replayable:

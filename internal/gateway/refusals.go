@@ -11,6 +11,9 @@ type refusal struct {
 	message string
 }
 
+// keyFinal is the message of keyTurnedAway where the request could have gone on.
+const keyFinal = "The provider turned away the key that was tried, and its settings keep requests from going on to another. Send it again."
+
 // Every refusal there is.
 var (
 	noToken = &refusal{

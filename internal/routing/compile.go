@@ -83,6 +83,8 @@ func (c compiler) provider(rec store.Provider, keys []store.ProviderKey) (*Provi
 		c.log.WarnContext(c.ctx, "provider settings unreadable", "provider", rec.Name, "provider_id", rec.ID, "error", err)
 		p.Fault, p.Unreadable = "its settings cannot be read; save them again", true
 	}
+	pool := settings.PoolOf(doc)
+	p.Final, p.NoReplay, p.NoProbe = finalCauses(pool), !pool.Replays(), !pool.Probes()
 	switch fields := doc.(type) {
 	case nil:
 	case *settings.Bedrock:

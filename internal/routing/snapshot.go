@@ -69,6 +69,13 @@ type Provider struct {
 	// Disabled and unreadable ones are among them, so that "no key" can be told
 	// from "no usable key". A provider without keys sends no credential.
 	Keys []Key
+	// Final are the causes after which a request does not go on to another key.
+	Final Causes
+	// NoReplay keeps a request that has been sent, and may be billed, from being
+	// sent again.
+	NoReplay bool
+	// NoProbe keeps keys that were refused from being tried in the background.
+	NoProbe bool
 	// Fault says, for people, why the provider cannot be served at all (its
 	// settings do not open, say). It is empty when it can.
 	Fault string

@@ -339,3 +339,20 @@ func BenchmarkSnapshotLookup(b *testing.B) {
 		}
 	}
 }
+
+func TestSettingsSteerFailover(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		const doc = `{"_type":"openai","_version":1,"failover_on":["insufficient_quota","unreachable"],"replay_after_send":false,"probe":false}`
+		dbgen.Provider(t, s.DB, store.Provider{Name: "set", Settings: secret.New(doc), SettingsPublic: doc})
+		dbgen.Provider(t, s.DB, store.Provider{Name: "plain"})
+		snap := newTable(t, s).Current()
+		const final = routing.CauseRateLimited | routing.CauseRefused | routing.CauseNotPermitted | routing.CauseUnavailable | routing.CauseTimeout
+		if p := snap.Provider("set"); p.Final != final || !p.NoReplay || !p.NoProbe || p.Fault != "" {
+			t.Errorf("with settings: %+v", p)
+		}
+		if p := snap.Provider("plain"); p.Final != 0 || p.NoReplay || p.NoProbe {
+			t.Errorf("without settings: %+v", p)
+		}
+	})
+}

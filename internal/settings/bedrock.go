@@ -26,6 +26,7 @@ type Bedrock struct {
 	// Ambient is whether the server's own AWS credentials are used: those of its
 	// instance, container or environment.
 	Ambient bool
+	Pool
 }
 
 // The longest role and model ids that AWS has are of 2048 characters, access
@@ -34,15 +35,16 @@ type Bedrock struct {
 // https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html,
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_Credentials.html.
 func (b *Bedrock) fields() []field {
-	return []field{
-		{"region", &b.Region, 32},
-		{"model", &b.Model, 2048},
-		{"small_fast_model", &b.SmallFastModel, 2048},
-		{"access_key", &b.AccessKey, 128},
-		{"access_key_secret", &b.AccessKeySecret, 256},
-		{"role_arn", &b.RoleARN, 2048},
-		{"ambient", &b.Ambient, 0},
+	own := []field{
+		{name: "region", value: &b.Region, max: 32},
+		{name: "model", value: &b.Model, max: 2048},
+		{name: "small_fast_model", value: &b.SmallFastModel, max: 2048},
+		{name: "access_key", value: &b.AccessKey, max: 128},
+		{name: "access_key_secret", value: &b.AccessKeySecret, max: 256},
+		{name: "role_arn", value: &b.RoleARN, max: 2048},
+		{name: "ambient", value: &b.Ambient},
 	}
+	return append(own, b.Pool.fields()...)
 }
 
 var (

@@ -3,6 +3,7 @@ package settings_test
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -70,7 +71,7 @@ func TestBedrockHasEveryFieldOfTheContract(t *testing.T) {
 	want := &settings.Bedrock{
 		Region: "us-gov-west-1", Model: "m", SmallFastModel: "f", AccessKey: secret.New("A"), AccessKeySecret: secret.New(canary), RoleARN: "arn:aws:iam::123456789012:role/r",
 	}
-	if got := doc.Fields.(*settings.Bedrock); *got != *want {
+	if got := doc.Fields.(*settings.Bedrock); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	if got := doc.Full.Reveal(); got != full {
@@ -140,7 +141,7 @@ func TestBedrockRules(t *testing.T) {
 func TestUnknownFieldIsRefusedWithTheKnownOnes(t *testing.T) {
 	t.Parallel()
 	_, err := settings.Parse("anthropic", []byte(bedrock(`"`+canary+`":1`)), "")
-	const want = `settings has a field that is not known; besides _type and _version, "bedrock" has "region", "model", "small_fast_model", "access_key", "access_key_secret", "role_arn", "ambient"`
+	const want = `settings has a field that is not known; besides _type and _version, "bedrock" has "region", "model", "small_fast_model", "access_key", "access_key_secret", "role_arn", "ambient", "failover_on", "replay_after_send", "probe"`
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v", err)
 	}
@@ -170,8 +171,9 @@ func TestFieldsOfEachType(t *testing.T) {
 		got[docType] = [2][]string{shown, secrets}
 	}
 	want := map[string][2][]string{
-		"openai":  {{"organization", "project"}, nil},
-		"bedrock": {{"region", "model", "small_fast_model", "role_arn", "ambient"}, {"access_key", "access_key_secret"}},
+		"openai":    {{"organization", "project", "failover_on", "replay_after_send", "probe"}, nil},
+		"anthropic": {{"failover_on", "replay_after_send", "probe"}, nil},
+		"bedrock":   {{"region", "model", "small_fast_model", "role_arn", "ambient", "failover_on", "replay_after_send", "probe"}, {"access_key", "access_key_secret"}},
 	}
 	if diff := cmp.Diff(got, want); diff != "" {
 		t.Errorf("(-got +want):\n%s", diff)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/gatehousehq/gatehouse/internal/secret"
@@ -12,8 +13,9 @@ import (
 // A field is one member of a document.
 type field struct {
 	name  string
-	value any // where it is kept: a *string, *bool or *secret.Text
-	max   int // the most bytes of a text or secret
+	value any      // where it is kept: a *string, *bool, **bool, *[]string or *secret.Text
+	max   int      // the most bytes of a text or secret
+	of    []string // what a list may have, in the order of the canonical form
 }
 
 func (f field) isSecret() bool {
@@ -27,6 +29,10 @@ func (f field) isZero() bool {
 		return *v == ""
 	case *bool:
 		return !*v
+	case **bool: // one that is left out is neither
+		return *v == nil
+	case *[]string: // an empty list is one
+		return *v == nil
 	case *secret.Text:
 		return v.IsZero()
 	}
@@ -35,13 +41,16 @@ func (f field) isZero() bool {
 
 // read takes a JSON value into the field.
 func (f field) read(raw json.RawMessage) error {
-	var text string
-	if b, ok := f.value.(*bool); ok {
-		if json.Unmarshal(raw, b) != nil {
+	switch v := f.value.(type) {
+	case *bool, **bool:
+		if json.Unmarshal(raw, v) != nil {
 			return &FieldError{f.name, "must be true or false"}
 		}
 		return nil
+	case *[]string:
+		return f.readList(raw, v)
 	}
+	var text string
 	switch {
 	case json.Unmarshal(raw, &text) != nil:
 		return &FieldError{f.name, "must be a string"}
@@ -59,6 +68,26 @@ func (f field) read(raw json.RawMessage) error {
 	return nil
 }
 
+// readList takes a JSON array of names into v, in canonical order.
+func (f field) readList(raw json.RawMessage, v *[]string) error {
+	bad := &FieldError{f.name, "must be a list of some of " + quoted(f.of) + ", each once"}
+	var names []string
+	if json.Unmarshal(raw, &names) != nil {
+		return bad
+	}
+	list := []string{}
+	for _, name := range f.of {
+		if slices.Contains(names, name) {
+			list = append(list, name)
+		}
+	}
+	if len(list) != len(names) {
+		return bad
+	}
+	*v = list
+	return nil
+}
+
 // json returns the value as JSON, in the clear.
 func (f field) json() []byte {
 	v := f.value
@@ -67,7 +96,7 @@ func (f field) json() []byte {
 	}
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // a string or a bool
+		panic(err) // strings and bools
 	}
 	return b
 }

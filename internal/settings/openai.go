@@ -8,10 +8,12 @@ const TypeOpenAI = "openai"
 type OpenAI struct {
 	Organization string // sent as OpenAI-Organization
 	Project      string // sent as OpenAI-Project
+	Pool
 }
 
 func (o *OpenAI) fields() []field {
-	return []field{{"organization", &o.Organization, 256}, {"project", &o.Project, 256}}
+	own := []field{{name: "organization", value: &o.Organization, max: 256}, {name: "project", value: &o.Project, max: 256}}
+	return append(own, o.Pool.fields()...)
 }
 
 func (*OpenAI) check([]string) (credentials bool, err error) { return false, nil }

@@ -37,8 +37,8 @@ func (e *FieldError) Error() string {
 // A Document is a settings document that was found right. The zero Document is
 // that of a provider without settings.
 type Document struct {
-	// Fields are those of its type, *[OpenAI] or *[Bedrock]; nil for the zero
-	// Document. Secret fields that are kept are empty in them.
+	// Fields are those of its type, *[OpenAI], *[Anthropic] or *[Bedrock]; nil for
+	// the zero Document. Secret fields that are kept are empty in them.
 	Fields Fields
 	// Full is the document in its canonical form, with the secret fields that
 	// were given and without those that are kept.
@@ -66,6 +66,8 @@ type Fields interface {
 	// ones that are kept, and whether there are credentials among them.
 	check(kept []string) (credentials bool, err error)
 	keys() KeyForm
+	// pool returns the fields that every type has.
+	pool() Pool
 }
 
 // A kind is a type of document. providerType is the type of provider that it is
@@ -77,6 +79,7 @@ type kind struct {
 
 var kinds = []kind{
 	{TypeOpenAI, "openai", func() Fields { return new(OpenAI) }},
+	{TypeAnthropic, "anthropic", func() Fields { return new(Anthropic) }},
 	{TypeBedrock, "anthropic", func() Fields { return new(Bedrock) }},
 }
 

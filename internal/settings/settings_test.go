@@ -69,6 +69,7 @@ func TestDocumentsThatAreRefused(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add("openai", `{"_type":"openai","_version":1,"organization":"o","project":"p"}`, "")
 	f.Add("openai", `{"_type":"openai","_version":1,"_type":"x"}`, "")
+	f.Add("anthropic", `{"_type":"anthropic","_version":1,"failover_on":["timeout"],"replay_after_send":false,"probe":true}`, "")
 	f.Add("openai", "{\"_type\":\"openai\",\"_version\":1,\"project\":\"\xff\"}", "")
 	f.Add("anthropic", bedrock(`"access_key":"A","access_key_secret":"s<&>"`), withPair)
 	f.Add("anthropic", withPair, withPair)

@@ -120,12 +120,10 @@ func (x *Body) failed(err error) (*http.Response, error) {
 	reused := x.c.served && !x.heard
 	x.finish(false)
 	x.in.release()
-	if ctx := x.req.Context(); ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
 	if x.refusal != nil {
 		err = x.refusal
 	}
+	err = cancelled(x.req.Context(), err)
 	sent := x.sent
 	if s := x.sending; s != nil {
 		s.mu.Lock()
