@@ -29,16 +29,18 @@ func (x *exchange) attempt() {
 		x.try(nil, true, false)
 		return
 	}
-	keys, short := x.g.cfg.Pool.Order(x.provider.Keys)
-	if len(keys) == 0 {
-		x.nothingUsable(short)
+	turn := x.g.cfg.Pool.Order(x.provider)
+	defer turn.End()
+	n := turn.Len()
+	if n == 0 {
+		x.nothingUsable(turn.Short)
 		return
 	}
 	if !x.body.replayable {
-		keys = keys[:1]
+		n = 1
 	}
-	for i := range keys {
-		if x.try(&keys[i], i == len(keys)-1, false) {
+	for i := range n {
+		if x.try(turn.Key(i), i == n-1, false) {
 			return
 		}
 	}
@@ -52,6 +54,9 @@ func (x *exchange) try(key *routing.Key, last, again bool) (answered bool) {
 	t := tryState{x: x, key: key, last: last, again: again, began: cfg.Now(), index: len(x.rec.Attempts)}
 	x.rec.Attempts = append(x.rec.Attempts, usage.Attempt{KeyID: t.keyID(), Began: t.began})
 	defer t.finish()
+	if key != nil && !again {
+		defer cfg.Pool.Begin(key.ID).End()
+	}
 	if cfg.OnUse != nil {
 		cfg.OnUse(x.token.ID, t.keyID(), t.began)
 	}
@@ -217,7 +222,7 @@ func (t *tryState) failed(res *http.Response) (answered bool) {
 	t.note().Outcome = outcomeOf(verdict)
 	ask := x.dialect.Wait(res.Header, text, x.g.cfg.Now())
 	if reason := reasonOf(verdict, res.StatusCode); reason != "" {
-		t.report(keypool.Outcome{Reason: reason, RetryAfter: ask})
+		t.report(keypool.Outcome{Reason: reason, RetryAfter: ask, Status: res.StatusCode})
 	}
 	if t.movesOn(causeOfVerdict(verdict, res.StatusCode)) {
 		return false
@@ -250,13 +255,13 @@ func (t *tryState) turnedAway(verdict upstream.Verdict, ask time.Duration) {
 		}
 		return
 	}
-	usable, short := x.g.cfg.Pool.Order(x.provider.Keys)
+	usable, short := x.g.cfg.Pool.Shortage(x.provider.Keys)
 	switch {
 	case !t.last: // the settings of the provider keep it here
 		x.answer(keyTurnedAway, keyFinal, max(ask, time.Second))
 	case short.Cooling > 0:
 		x.answer(rateLimited, rateLimited.message, short.Wait)
-	case len(usable) > 0 && !x.body.replayable:
+	case usable > 0 && !x.body.replayable:
 		x.answer(keyTurnedAway, keyTurnedAway.message, time.Second)
 	case verdict == upstream.RateLimited: // and a key has come free, or was tried in vain
 		x.answer(rateLimited, rateLimited.message, time.Second)

@@ -2,9 +2,10 @@
 //
 // A [Pool] remembers, by key id, which keys an upstream has turned away, and
 // leaves those out until their time is up. Nothing is permanent: a key that was
-// left out is tried again when its time comes, and works again at the first
-// success. Because state is kept by id and not in the configuration, editing a
-// provider never resets the health of the keys that the edit did not touch.
+// left out is tried again when its time comes, by one request at a time, and
+// works again at the first success. Because state is kept by id and not in the
+// configuration, editing a provider never resets the health of the keys that the
+// edit did not touch.
 //
 // A rate limit cools a key: for as long as the upstream asked, or for a default
 // that doubles while the limit lasts. A refused credential or exhausted credit
@@ -12,9 +13,16 @@
 // (a 5xx, a timeout, a lost connection) is not reported here: it only moves that
 // one request on to the next key.
 //
-// Memory is bounded by the keys that are in trouble: what recovered or was not
-// heard of again is forgotten. All methods may be called concurrently. While
-// every key is ready, they neither lock nor allocate.
+// Which of the usable keys is tried first is the provider's strategy: the first by
+// position, one by its weight, or the one with the fewest requests in flight. The
+// others follow by position. In flight and turns are counted by each process for
+// itself; what a process learns of its keys is handed to others, and taken from
+// them, by [Pool.TakeChanges] and [Pool.Merge].
+//
+// Memory is bounded by the keys that are in trouble (what recovered or was not
+// heard of again is forgotten) and a counter for each key that was ever used. All
+// methods may be called concurrently. While every key is ready and taken in order,
+// they neither lock nor allocate.
 package keypool
 
 import (
@@ -22,8 +30,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/gatehousehq/gatehouse/internal/routing"
 )
 
 // Config are the settings of a Pool. Zero fields take the defaults.
@@ -46,6 +52,15 @@ type Config struct {
 // the next failure waits longer than the last.
 const remember = 15 * time.Minute
 
+const (
+	// trialTime is for how long a key that is coming back is one request's to try.
+	trialTime = 5 * time.Second
+	// rememberError is how long the last error of a key is known.
+	rememberError = 24 * time.Hour
+	// worthTelling is how much later a wait must end to be news to others.
+	worthTelling = time.Second
+)
+
 // A Pool keeps the state of keys.
 type Pool struct {
 	now func() time.Time
@@ -54,8 +69,15 @@ type Pool struct {
 	// troubled is len(entries), to be read without the lock.
 	troubled atomic.Int64
 
+	flights *registry[atomic.Int64]  // attempts under way, by key id
+	spins   *registry[atomic.Uint64] // turns by weight, by provider id
+	signal  chan struct{}            // has room for one
+
 	mu        sync.RWMutex
-	entries   map[string]entry // by key id; only keys that are or were in trouble
+	entries   map[string]entry     // by key id; only keys that are or were in trouble
+	well      map[string]time.Time // when keys were found to work again
+	errors    map[string]Failure
+	changed   map[string]struct{} // since others were told
 	nextSweep time.Time
 }
 
@@ -63,9 +85,11 @@ type Pool struct {
 type entry struct {
 	failed bool // else cooling
 	reason Reason
+	status int
 	since  time.Time // of the latest report
 	until  time.Time // left out before this
 	wait   time.Duration
+	trial  time.Time // one is trying it, for as long as this
 }
 
 // New returns a Pool in which every key is ready.
@@ -75,61 +99,11 @@ func New(now func() time.Time, cfg Config) *Pool {
 	cfg.RetryAfterMax = cmp.Or(cfg.RetryAfterMax, time.Hour)
 	cfg.Fail = cmp.Or(cfg.Fail, time.Minute)
 	cfg.FailMax = cmp.Or(cfg.FailMax, 15*time.Minute)
-	return &Pool{now: now, cfg: cfg, entries: map[string]entry{}}
-}
-
-// A Shortage says what stands between a provider and its keys when none of
-// them is usable.
-type Shortage struct {
-	// How many keys are in each state.
-	Cooling, Failed, Expired, Disabled, Unreadable int
-	// Wait is how long until the first of the cooling keys may be tried again.
-	// It is zero if none is cooling.
-	Wait time.Duration
-}
-
-// Order returns those of keys that may be tried now, in the order in which to
-// try them, which is the one that they came in. The result is keys itself when
-// all of them are usable; it must not be written to. When none is, the
-// Shortage says why.
-func (p *Pool) Order(keys []routing.Key) ([]routing.Key, Shortage) {
-	now := p.now()
-	first := 0
-	for first < len(keys) && p.state(&keys[first], now).Name == Ready {
-		first++
+	return &Pool{
+		now: now, cfg: cfg,
+		flights: newRegistry[atomic.Int64](), spins: newRegistry[atomic.Uint64](), signal: make(chan struct{}, 1),
+		entries: map[string]entry{}, well: map[string]time.Time{}, errors: map[string]Failure{}, changed: map[string]struct{}{},
 	}
-	if first == len(keys) {
-		return keys, Shortage{}
-	}
-	var usable []routing.Key
-	if first > 0 {
-		usable = append(make([]routing.Key, 0, len(keys)-1), keys[:first]...)
-	}
-	var short Shortage
-	for i := first; i < len(keys); i++ {
-		s := p.state(&keys[i], now)
-		switch s.Name {
-		case Ready:
-			usable = append(usable, keys[i])
-		case Cooling:
-			if w := s.Until.Sub(now); short.Cooling == 0 || w < short.Wait {
-				short.Wait = w
-			}
-			short.Cooling++
-		case Failed:
-			short.Failed++
-		case Expired:
-			short.Expired++
-		case Disabled:
-			short.Disabled++
-		case Unreadable:
-			short.Unreadable++
-		}
-	}
-	if len(usable) > 0 {
-		return usable, Shortage{}
-	}
-	return nil, short
 }
 
 // Report tells the pool how an attempt with a key ended.
@@ -143,18 +117,37 @@ func (p *Pool) Report(id string, o Outcome) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	defer func() { p.troubled.Store(int64(len(p.entries))) }()
+	defer p.count()
 	e, known := p.entries[id]
 	if o.Reason == "" {
 		// A success that was under way before the trouble began says nothing
 		// about it.
 		if known && !o.Began.Before(e.since) {
 			delete(p.entries, id)
+			p.well[id] = now
+			p.tell(id)
 		}
 		return
 	}
 	p.sweep(now)
-	p.entries[id] = p.next(e, known, o, now)
+	next := p.next(e, known, o, now)
+	p.entries[id] = next
+	p.noteError(id, Failure{o.Reason, o.Status, now})
+	if !known || next.failed != e.failed || next.reason != e.reason || next.until.Sub(e.until) >= worthTelling {
+		p.tell(id)
+	}
+}
+
+// count notes how many keys are in trouble.
+func (p *Pool) count() { p.troubled.Store(int64(len(p.entries))) }
+
+// tell marks a key as changed.
+func (p *Pool) tell(id string) {
+	p.changed[id] = struct{}{}
+	select {
+	case p.signal <- struct{}{}:
+	default: // it is known that there are changes
+	}
 }
 
 // next returns the state of a key after a failure.
@@ -168,8 +161,9 @@ func (p *Pool) next(e entry, known bool, o Outcome, now time.Time) entry {
 	if known && e.failed == failed && now.Before(e.until.Add(remember)) {
 		wait = e.wait
 		// Many requests may run into one limit together; only one that was sent
-		// after the last wait was over shows that the wait was too short.
-		if !o.Began.Before(e.until) {
+		// after the last wait was over, or to see whether it is, shows that the wait
+		// was too short.
+		if o.Trial || !o.Began.Before(e.until) {
 			wait *= 2
 		}
 	}
@@ -185,7 +179,33 @@ func (p *Pool) next(e entry, known bool, o Outcome, now time.Time) entry {
 	if known && e.failed == failed && e.until.After(until) {
 		until = e.until
 	}
-	return entry{failed: failed, reason: o.Reason, since: now, until: until, wait: wait}
+	return entry{failed: failed, reason: o.Reason, status: o.Status, since: now, until: until, wait: wait}
+}
+
+// beginTrial makes a key that is or was in trouble one request's to try, unless it
+// is another's.
+func (p *Pool) beginTrial(id string, now, until time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e, known := p.entries[id]
+	if !known || now.Before(e.trial) {
+		return false
+	}
+	e.trial = until
+	p.entries[id] = e
+	return true
+}
+
+// endTrials ends the trials that were to last until then.
+func (p *Pool) endTrials(ids []string, until time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range ids {
+		if e, known := p.entries[id]; known && e.trial.Equal(until) {
+			e.trial = time.Time{}
+			p.entries[id] = e
+		}
+	}
 }
 
 // sweep forgets, at most once a minute, the keys whose history no longer
@@ -198,6 +218,16 @@ func (p *Pool) sweep(now time.Time) {
 	for id, e := range p.entries {
 		if !now.Before(e.until.Add(remember)) {
 			delete(p.entries, id)
+		}
+	}
+	for id, at := range p.well {
+		if now.After(at.Add(remember)) {
+			delete(p.well, id)
+		}
+	}
+	for id, f := range p.errors {
+		if now.After(f.At.Add(rememberError)) {
+			delete(p.errors, id)
 		}
 	}
 }

@@ -41,9 +41,13 @@ func keys(ids ...string) (out []routing.Key) {
 	return out
 }
 
-func ids(ks []routing.Key) (out string) {
-	for _, k := range ks {
-		out += k.ID
+func of(ks []routing.Key) *routing.Provider { return &routing.Provider{ID: "p", Keys: ks} }
+
+// ids are those of the keys of a turn, which it ends.
+func ids(turn keypool.Turn) (out string) {
+	defer turn.End()
+	for i := range turn.Len() {
+		out += turn.Key(i).ID
 	}
 	return out
 }
@@ -55,9 +59,8 @@ func TestOrderLeavesOutUntilTheTimeIsUp(t *testing.T) {
 	ks := keys("a", "b", "c")
 	check := func(want string) {
 		t.Helper()
-		got, _ := p.Order(ks)
-		if ids(got) != want {
-			t.Errorf("usable keys are %q, want %q", ids(got), want)
+		if got := ids(p.Order(of(ks))); got != want {
+			t.Errorf("usable keys are %q, want %q", got, want)
 		}
 	}
 	check("abc")
@@ -71,7 +74,7 @@ func TestOrderLeavesOutUntilTheTimeIsUp(t *testing.T) {
 	check("ab")
 	c.advance(50 * time.Second)
 	check("abc")
-	if ids(ks) != "abc" {
+	if ks[0].ID+ks[1].ID+ks[2].ID != "abc" {
 		t.Error("Order changed its argument")
 	}
 }
@@ -88,13 +91,19 @@ func TestShortageSaysWhy(t *testing.T) {
 	p.Report("e", keypool.Outcome{Reason: keypool.RateLimited, RetryAfter: 40 * time.Second})
 	p.Report("f", keypool.Outcome{Reason: keypool.RateLimited, RetryAfter: 30 * time.Second})
 	c.advance(time.Second)
-	got, short := p.Order(ks)
+	turn := p.Order(of(ks))
 	want := keypool.Shortage{Disabled: 1, Unreadable: 1, Expired: 1, Failed: 1, Cooling: 2, Wait: 29 * time.Second}
-	if len(got) != 0 || short != want {
-		t.Errorf("got %q, %+v, want %+v", ids(got), short, want)
+	if turn.Len() != 0 || turn.Short != want {
+		t.Errorf("got %d keys, %+v, want %+v", turn.Len(), turn.Short, want)
 	}
-	if got, short := p.Order(nil); len(got) != 0 || short != (keypool.Shortage{}) {
-		t.Errorf("no keys: %v, %+v", got, short)
+	if n, short := p.Shortage(ks); n != 0 || short != want {
+		t.Errorf("asked for: %d usable, %+v, want %+v", n, short, want)
+	}
+	if turn := p.Order(of(nil)); turn.Len() != 0 || turn.Short != (keypool.Shortage{}) {
+		t.Errorf("no keys: %+v", turn)
+	}
+	if n, short := p.Shortage(keys("a", "e")); n != 1 || short != (keypool.Shortage{}) {
+		t.Errorf("one is usable: %d, %+v", n, short)
 	}
 }
 
@@ -240,14 +249,25 @@ func TestMemoryIsBounded(t *testing.T) {
 func TestReadyPathDoesNotAllocate(t *testing.T) {
 	p := keypool.New(time.Now, keypool.Config{})
 	ks := keys("a", "b", "c")
-	if n := testing.AllocsPerRun(100, func() {
-		got, _ := p.Order(ks)
-		if len(got) != 3 || &got[0] != &ks[0] {
-			t.Fatal("Order copied although all keys are ready")
+	for i := range ks {
+		ks[i].Weight = uint32(i)
+	}
+	for _, strategy := range []routing.Strategy{"", routing.InOrder, routing.Weighted, routing.LeastLoaded} {
+		provider := &routing.Provider{ID: "p", Strategy: strategy, Keys: ks}
+		try := func() {
+			turn := p.Order(provider)
+			defer turn.End()
+			k := turn.Key(1)
+			if turn.Len() != 3 || k != &ks[0] && k != &ks[1] {
+				t.Fatal("Order copied although all keys are ready")
+			}
+			defer p.Begin(k.ID).End()
+			p.Report("a", keypool.Outcome{})
 		}
-		p.Report("a", keypool.Outcome{})
-	}); n != 0 {
-		t.Errorf("%v allocations, want 0", n)
+		try() // makes the counters
+		if n := testing.AllocsPerRun(100, try); n != 0 {
+			t.Errorf("%s: %v allocations, want 0", strategy, n)
+		}
 	}
 }
 
@@ -255,6 +275,7 @@ func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
 	p := keypool.New(time.Now, keypool.Config{Cool: time.Nanosecond, Fail: time.Nanosecond})
 	ks := keys("a", "b", "c")
+	provider := &routing.Provider{ID: "p", Strategy: routing.LeastLoaded, Keys: ks}
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
@@ -266,7 +287,12 @@ func TestConcurrentUse(t *testing.T) {
 				case 1:
 					p.Report(id, keypool.Outcome{})
 				}
-				p.Order(ks)
+				turn := p.Order(provider)
+				if turn.Len() > 0 {
+					p.Begin(turn.Key(0).ID).End()
+				}
+				p.Merge(p.TakeChanges())
+				turn.End()
 				p.State(ks[j%3])
 			}
 		})
@@ -275,16 +301,32 @@ func TestConcurrentUse(t *testing.T) {
 	for _, k := range ks {
 		p.Report(k.ID, keypool.Outcome{})
 	}
-	if got, _ := p.Order(ks); len(got) != 3 {
-		t.Errorf("%d keys usable after they all succeeded", len(got))
+	if turn := p.Order(provider); turn.Len() != 3 {
+		t.Errorf("%d keys usable after they all succeeded", turn.Len())
+	}
+	for _, k := range ks {
+		if n := p.InFlight(k.ID); n != 0 {
+			t.Errorf("%d in flight with %s after all ended", n, k.ID)
+		}
 	}
 }
 
 func BenchmarkOrderReady(b *testing.B) {
 	p := keypool.New(time.Now, keypool.Config{})
-	ks := keys("a", "b", "c", "d", "e")
-	b.ReportAllocs()
-	for b.Loop() {
-		p.Order(ks)
+	for _, strategy := range []routing.Strategy{routing.InOrder, routing.Weighted, routing.LeastLoaded} {
+		b.Run(string(strategy), func(b *testing.B) {
+			provider := of(keys("a", "b", "c", "d", "e"))
+			provider.Strategy = strategy
+			for i := range provider.Keys {
+				provider.Keys[i].Weight = 1
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				turn := p.Order(provider)
+				f := p.Begin(turn.Key(0).ID)
+				f.End()
+				turn.End()
+			}
+		})
 	}
 }

@@ -48,33 +48,70 @@ type Outcome struct {
 	// RetryAfter is how long the upstream asked to wait after a rate limit;
 	// zero if it did not say.
 	RetryAfter time.Duration
+	// Status is the upstream's.
+	Status int
 	// Began is when the attempt was sent; zero is now.
 	Began time.Time
+	// Trial is set for an attempt that was made to see whether the key works.
+	Trial bool
 }
 
 // State returns the condition of a key.
-func (p *Pool) State(key routing.Key) State { return p.state(&key, p.now()) }
+func (p *Pool) State(key routing.Key) State {
+	s, _ := p.state(&key, p.now())
+	return s
+}
 
-func (p *Pool) state(key *routing.Key, now time.Time) State {
+// Shortage returns how many of the keys are usable and, if none is, what is the
+// matter with them. It is nobody's turn.
+func (p *Pool) Shortage(keys []routing.Key) (usable int, short Shortage) {
+	now := p.now()
+	for i := range keys {
+		s, _ := p.state(&keys[i], now)
+		if s.Name == Ready {
+			usable++
+		}
+		short.count(s, now)
+	}
+	if usable > 0 {
+		return usable, Shortage{}
+	}
+	return 0, short
+}
+
+// A returning key is ready because its time is up, and not yet found to work.
+type returning int
+
+const (
+	no returning = iota
+	fromLimit
+	fromRefusal
+)
+
+func (p *Pool) state(key *routing.Key, now time.Time) (State, returning) {
 	switch {
 	case key.Disabled:
-		return State{Name: Disabled}
+		return State{Name: Disabled}, no
 	case key.Unreadable:
-		return State{Name: Unreadable}
+		return State{Name: Unreadable}, no
 	case !key.ExpiresAt.IsZero() && !now.Before(key.ExpiresAt):
-		return State{Name: Expired}
+		return State{Name: Expired}, no
 	case p.troubled.Load() == 0:
-		return State{Name: Ready}
+		return State{Name: Ready}, no
 	}
 	p.mu.RLock()
 	e, known := p.entries[key.ID]
 	p.mu.RUnlock()
 	switch {
-	case !known || !now.Before(e.until):
-		return State{Name: Ready}
+	case !known:
+		return State{Name: Ready}, no
+	case !now.Before(e.until) && e.failed:
+		return State{Name: Ready}, fromRefusal
+	case !now.Before(e.until):
+		return State{Name: Ready}, fromLimit
 	case e.failed:
-		return State{Name: Failed, Until: e.until, Reason: e.reason}
+		return State{Name: Failed, Until: e.until, Reason: e.reason}, no
 	default:
-		return State{Name: Cooling, Until: e.until, Reason: e.reason}
+		return State{Name: Cooling, Until: e.until, Reason: e.reason}, no
 	}
 }

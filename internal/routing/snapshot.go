@@ -65,6 +65,8 @@ type Provider struct {
 	BaseURL *url.URL
 	// Headers are set on each request upstream, over what the client sent.
 	Headers map[string]string
+	// Strategy is how the first key to try is chosen; the zero Strategy is InOrder.
+	Strategy Strategy
 	// Keys are the provider's credentials in the order in which to try them.
 	// Disabled and unreadable ones are among them, so that "no key" can be told
 	// from "no usable key". A provider without keys sends no credential.
@@ -83,9 +85,20 @@ type Provider struct {
 	Unreadable bool
 }
 
+// A Strategy is how the first key to try is chosen.
+type Strategy string
+
+// The strategies.
+const (
+	InOrder     Strategy = "in_order"     // the first that is usable
+	Weighted    Strategy = "weighted"     // each in proportion to its weight
+	LeastLoaded Strategy = "least_loaded" // the one with the fewest requests in flight
+)
+
 // A Key is one credential of a provider.
 type Key struct {
 	ID       string
+	Weight   uint32      // its share of the turns; of use to Weighted alone
 	Secret   secret.Text // open; zero if Unreadable
 	Disabled bool
 	// Unreadable is set when the stored secret does not open.
