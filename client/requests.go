@@ -12,6 +12,7 @@ type CreateProvider struct {
 	DisplayName *string         `json:"display_name,omitempty"`
 	Enabled     *bool           `json:"enabled,omitempty"` // nil means enabled
 	BaseURL     string          `json:"base_url"`
+	Strategy    string          `json:"strategy,omitempty"` // "" means in_order
 	Settings    json.RawMessage `json:"settings,omitempty"` // may hold secrets
 	APIKeys     []string        `json:"api_keys,omitempty"` // secrets, in failover order
 }
@@ -22,6 +23,7 @@ type UpdateProvider struct {
 	DisplayName Optional[string]          `json:"display_name,omitzero"`
 	Enabled     *bool                     `json:"enabled,omitempty"`
 	BaseURL     *string                   `json:"base_url,omitempty"`
+	Strategy    *string                   `json:"strategy,omitempty"`
 	Settings    Optional[json.RawMessage] `json:"settings,omitzero"` // may hold secrets
 	// APIKeys, unless nil, says which keys the provider is to have: those that
 	// are not listed are removed, so an empty list removes all.
@@ -40,6 +42,7 @@ type AddKey struct {
 	APIKey    string     `json:"api_key"` // secret
 	Label     string     `json:"label,omitempty"`
 	Position  *int64     `json:"position,omitempty"` // nil means last
+	Weight    *int64     `json:"weight,omitempty"`   // nil means 1
 	Disabled  bool       `json:"disabled,omitempty"`
 	ExpiresAt *time.Time `json:"expires_at,omitempty"` // nil means never
 }
@@ -49,6 +52,7 @@ type AddKey struct {
 type UpdateKey struct {
 	Label     *string             `json:"label,omitempty"`
 	Position  *int64              `json:"position,omitempty"`
+	Weight    *int64              `json:"weight,omitempty"`
 	Disabled  *bool               `json:"disabled,omitempty"`
 	ExpiresAt Optional[time.Time] `json:"expires_at,omitzero"`
 }
@@ -61,6 +65,9 @@ type CreateToken struct {
 	Models    []string   `json:"models,omitempty"`     // nil means any
 	ExpiresAt *time.Time `json:"expires_at,omitempty"` // nil means never
 	Owner     string     `json:"owner,omitempty"`      // a user by name or id; "" is whoever asks
+	// RPM and Concurrency are requests a minute and at a time; 0 means any number.
+	RPM         int64 `json:"rpm,omitempty"`
+	Concurrency int64 `json:"concurrency,omitempty"`
 }
 
 // ListOptions say which page of a list is wanted. The zero value asks for the

@@ -36,7 +36,7 @@ type Provider struct {
 	Deleted     bool            `json:"deleted,omitempty" doc:"Whether it was deleted. It is left out of one that was not."`
 	BaseURL     string          `json:"base_url" format:"uri" doc:"Where it is reached, as the vendor's SDK takes it: with /v1 for openai, without for anthropic."`
 	Settings    json.RawMessage `json:"settings" doc:"The settings document without its secret fields, of which _secrets names those that are set; null if there is none."`
-	Strategy    string          `json:"strategy" enum:"in_order" doc:"How the next key is chosen."`
+	Strategy    string          `json:"strategy" enum:"in_order,weighted,least_loaded" doc:"How the first key to try is chosen: the first by position, each in proportion to its weight, or the one with the fewest requests in flight. The others follow by position."`
 	Revision    int64           `json:"revision" doc:"Raised by each change of the provider or of its keys. Give it in If-Match to change only what you have seen."`
 	APIKeys     []ProviderKey   `json:"api_keys" nullable:"false" doc:"Its keys in failover order."`
 	CreatedAt   time.Time       `json:"created_at" doc:"When it was added."`
@@ -61,13 +61,26 @@ const (
 type ProviderKey struct {
 	ID         string     `json:"id" format:"uuid" doc:"Identifies the key for ever."`
 	Position   int64      `json:"position" doc:"Its place in the failover order, lowest first."`
+	Weight     int64      `json:"weight" doc:"Its share of the turns where the strategy is weighted; with 0 it has none, and is used only when no other can be."`
 	Label      string     `json:"label" doc:"A name for people; may be empty."`
 	Hint       string     `json:"hint" doc:"The first three and last four characters of the key; empty for a short key."`
 	Disabled   bool       `json:"disabled" doc:"Whether the key is switched off."`
 	ExpiresAt  *time.Time `json:"expires_at" doc:"When the key stops being used; null: never."`
 	LastUsedAt *time.Time `json:"last_used_at" doc:"When the key was last sent to the provider; null: never."`
 	CreatedAt  time.Time  `json:"created_at" doc:"When the key was added."`
-	State      KeyState   `json:"state" enum:"ready,cooling,failed,disabled,expired,unreadable" doc:"What the replica that answers thinks of the key right now."`
+	State      KeyState   `json:"state" enum:"ready,cooling,failed,disabled,expired,unreadable" doc:"What the replica that answers thinks of the key right now; the others know it within a second."`
+	// StateReason and StateUntil are set for a key that is cooling or failed.
+	StateReason string     `json:"state_reason" doc:"Why it is cooling or failed: rate_limited, unauthorized, payment_required, forbidden or insufficient_quota; else empty."`
+	StateUntil  *time.Time `json:"state_until" doc:"When a cooling or failed key is tried again; null: it is neither."`
+	LastError   *KeyError  `json:"last_error" doc:"The last time in a day or so that the provider turned the key away; null: it did not."`
+}
+
+// A KeyError says when and why a provider turned a key away. It has nothing of
+// what the provider sent.
+type KeyError struct {
+	Reason string    `json:"reason" doc:"As state_reason."`
+	Status int64     `json:"status" doc:"The HTTP status."`
+	Time   time.Time `json:"time" doc:"When it was."`
 }
 
 // A User is a person who has tokens.
@@ -103,15 +116,17 @@ type Role struct {
 // A Token is what a person or tool presents to Gatehouse. The token itself is
 // shown once, when it is created.
 type Token struct {
-	ID         string     `json:"id" format:"uuid" doc:"Identifies the token for ever."`
-	Name       string     `json:"name" doc:"A name for people."`
-	Owner      string     `json:"owner" doc:"The user whose token it is."`
-	Scopes     []string   `json:"scopes" nullable:"false" doc:"What it may do of what its owner may."`
-	Providers  []string   `json:"providers" doc:"The names of the providers it may use; null: any."`
-	Models     []string   `json:"models" doc:"The models it may use, a trailing * matching any ending; null: any."`
-	ExpiresAt  *time.Time `json:"expires_at" doc:"When it stops working; null: never."`
-	LastUsedAt *time.Time `json:"last_used_at" doc:"When it was last presented; null: never."`
-	CreatedAt  time.Time  `json:"created_at" doc:"When it was created."`
+	ID          string     `json:"id" format:"uuid" doc:"Identifies the token for ever."`
+	Name        string     `json:"name" doc:"A name for people."`
+	Owner       string     `json:"owner" doc:"The user whose token it is."`
+	Scopes      []string   `json:"scopes" nullable:"false" doc:"What it may do of what its owner may."`
+	Providers   []string   `json:"providers" doc:"The names of the providers it may use; null: any."`
+	RPM         int64      `json:"rpm" doc:"How many requests it may send in a minute, to each replica; 0: any number."`
+	Concurrency int64      `json:"concurrency" doc:"How many requests it may have under way at a time, at each replica; 0: any number."`
+	Models      []string   `json:"models" doc:"The models it may use, a trailing * matching any ending; null: any."`
+	ExpiresAt   *time.Time `json:"expires_at" doc:"When it stops working; null: never."`
+	LastUsedAt  *time.Time `json:"last_used_at" doc:"When it was last presented; null: never."`
+	CreatedAt   time.Time  `json:"created_at" doc:"When it was created."`
 }
 
 // A CreatedToken is a token at the one time that it can be seen. Printing or

@@ -32,11 +32,14 @@ func (s *Server) addKey(c *call, p *client.Provider, location string, req client
 		last = max(last, k.Position)
 	}
 	k := client.ProviderKey{
-		ID: s.newID(), Position: last + 1, Label: req.Label, Hint: hint(req.APIKey), Disabled: req.Disabled,
+		ID: s.newID(), Position: last + 1, Weight: 1, Label: req.Label, Hint: hint(req.APIKey), Disabled: req.Disabled,
 		ExpiresAt: req.ExpiresAt, CreatedAt: now(), State: client.KeyReady,
 	}
 	if req.Position != nil {
 		k.Position = *req.Position
+	}
+	if req.Weight != nil {
+		k.Weight = *req.Weight
 	}
 	setState(&k)
 	s.secrets[k.ID] = req.APIKey
@@ -120,6 +123,7 @@ func (s *Server) updateKey(c *call) {
 	var req struct {
 		Label     *string          `json:"label"`
 		Position  *int64           `json:"position"`
+		Weight    *int64           `json:"weight"`
 		Disabled  *bool            `json:"disabled"`
 		ExpiresAt given[time.Time] `json:"expires_at"`
 	}
@@ -132,6 +136,9 @@ func (s *Server) updateKey(c *call) {
 	}
 	if req.Position != nil {
 		k.Position = *req.Position
+	}
+	if req.Weight != nil {
+		k.Weight = *req.Weight
 	}
 	if req.Disabled != nil {
 		k.Disabled = *req.Disabled

@@ -1,6 +1,7 @@
 package clienttest
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -77,7 +78,7 @@ func (s *Server) createProvider(c *call) {
 	}
 	p := &client.Provider{
 		ID: s.newID(), Type: req.Type, Name: req.Name, DisplayName: req.DisplayName, BaseURL: req.BaseURL,
-		Enabled: req.Enabled == nil || *req.Enabled, Settings: req.Settings, Strategy: "in_order",
+		Enabled: req.Enabled == nil || *req.Enabled, Settings: req.Settings, Strategy: cmp.Or(req.Strategy, "in_order"),
 		Revision: 1, CreatedAt: now(), UpdatedAt: now(), APIKeys: []client.ProviderKey{},
 	}
 	for i, k := range req.APIKeys {
@@ -107,6 +108,7 @@ func (s *Server) updateProvider(c *call) {
 		DisplayName given[string]             `json:"display_name"`
 		Enabled     given[bool]               `json:"enabled"`
 		BaseURL     given[string]             `json:"base_url"`
+		Strategy    given[string]             `json:"strategy"`
 		Settings    given[json.RawMessage]    `json:"settings"`
 		APIKeys     given[[]client.KeepOrAdd] `json:"api_keys"`
 	}
@@ -127,6 +129,14 @@ func (s *Server) updateProvider(c *call) {
 		}
 		diff["enabled"] = change{p.Enabled, *req.Enabled.value}
 		changed.Enabled = *req.Enabled.value
+	}
+	if req.Strategy.sent {
+		if req.Strategy.value == nil {
+			c.invalid("body.strategy", "must not be null")
+			return
+		}
+		diff["strategy"] = change{p.Strategy, *req.Strategy.value}
+		changed.Strategy = *req.Strategy.value
 	}
 	if req.Settings.sent {
 		diff["settings"] = map[string]bool{"secret": true}

@@ -74,7 +74,7 @@ func (s *Server) createToken(c *call) {
 	}
 	t := &client.Token{
 		Name: req.Name, Owner: c.actor.Owner, Scopes: req.Scopes,
-		Providers: req.Providers, Models: req.Models, ExpiresAt: req.ExpiresAt,
+		Providers: req.Providers, Models: req.Models, RPM: req.RPM, Concurrency: req.Concurrency, ExpiresAt: req.ExpiresAt,
 	}
 	if req.Owner != "" {
 		t.Owner = s.users[s.user(req.Owner)].Name

@@ -242,7 +242,7 @@ func (s *Server) handler(o Options) http.Handler {
 		DB:    s.store.db,
 		Auth:  authn.New(s.store.db, o.Now, s.events.LoginFailed),
 		Rules: s.rules(),
-		KeyState: func(providerName, keyID string) client.KeyState {
+		KeyState: func(providerName, keyID string) httpapi.KeyState {
 			return keyState(pool, s.table.Current().Provider(providerName), keyID)
 		},
 		Fault: func(providerName string) string {
@@ -302,15 +302,21 @@ func (s *Server) refused(r *http.Request, rec usage.Record) {
 
 // keyState asks the pool for a key as the gateway has it. A key that is not in
 // the snapshot belongs to a provider that is gone or does not work at all.
-func keyState(pool *keypool.Pool, p *routing.Provider, keyID string) client.KeyState {
-	if p != nil {
-		for _, k := range p.Keys {
-			if k.ID == keyID {
-				return client.KeyState(pool.State(k).Name)
-			}
+func keyState(pool *keypool.Pool, p *routing.Provider, keyID string) httpapi.KeyState {
+	out := httpapi.KeyState{State: client.KeyUnreadable}
+	if f, ok := pool.LastError(keyID); ok {
+		out.LastError = &client.KeyError{Reason: string(f.Reason), Status: int64(f.Status), Time: f.At.UTC()}
+	}
+	if p == nil {
+		return out
+	}
+	for _, k := range p.Keys {
+		if k.ID == keyID {
+			s := pool.State(k)
+			out.State, out.Reason, out.Until = client.KeyState(s.Name), string(s.Reason), s.Until.UTC()
 		}
 	}
-	return client.KeyUnreadable
+	return out
 }
 
 // ready returns why the server cannot do its whole work.

@@ -47,6 +47,8 @@ var (
 	Keyholder = system("keyholder", rbac.SystemKeyholder)
 	// Exporter exports secrets in the clear, at the machine.
 	Exporter = system("exporter", rbac.SystemExporter)
+	// KeyWatcher tells the replicas how provider keys fare.
+	KeyWatcher = system("key watcher", rbac.SystemKeyWatcher)
 	// Custodian removes what cannot be opened any more, at the machine.
 	Custodian = system("custodian", rbac.SystemCustodian)
 

@@ -22,6 +22,7 @@ const (
 	MaxTokenName = 128 // characters
 	MaxAllowed   = 256 // entries of an allow-list
 	maxAllowedLn = 256 // bytes of one entry
+	maxRequests  = 1_000_000
 )
 
 // A NewToken describes a token to mint.
@@ -31,6 +32,8 @@ type NewToken struct {
 	Providers []string  // names of providers; empty allows all
 	Models    []string  // exact, or with a trailing *; empty allows all
 	ExpiresAt time.Time // zero is never
+	// RPM and Concurrency are requests a minute and at a time; 0 is any number.
+	RPM, Concurrency int64
 }
 
 // Mint makes a token for a user and returns its record and, this once, the
@@ -48,6 +51,7 @@ func Mint(ctx context.Context, tx store.Tx, ownerID string, now time.Time, n New
 	rec, err := tx.APIKeys.Insert(ctx, store.APIKey{
 		ID: id.String(), Name: n.Name, OwnerID: ownerID, TokenHash: token.Sum(t.Reveal()), ExpiresAt: n.ExpiresAt,
 		Scopes: store.SetOf(n.Scopes...), Providers: store.SetOf(n.Providers...), Models: store.SetOf(n.Models...),
+		RPM: n.RPM, Concurrency: n.Concurrency,
 	})
 	if err != nil {
 		return store.APIKey{}, secret.Text{}, err
@@ -76,6 +80,11 @@ func (n NewToken) check(now time.Time) error {
 	}
 	if !n.ExpiresAt.IsZero() && !n.ExpiresAt.After(now) {
 		refuse("expires_at", "is in the past")
+	}
+	for field, limit := range map[string]int64{"rpm": n.RPM, "concurrency": n.Concurrency} {
+		if limit < 0 || limit > maxRequests {
+			refuse(field, fmt.Sprintf("must be from 0 to %d", maxRequests))
+		}
 	}
 	for field, list := range map[string][]string{"providers": n.Providers, "models": n.Models} {
 		if len(list) > MaxAllowed {

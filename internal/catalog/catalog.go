@@ -4,6 +4,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -30,6 +31,7 @@ type NewProvider struct {
 	DisplayName string
 	Enabled     bool
 	BaseURL     string
+	Strategy    string // "" is in order
 	Settings    []byte
 	APIKeys     []secret.Text // in failover order
 }
@@ -43,9 +45,11 @@ func (r Rules) Create(ctx context.Context, tx store.Tx, n NewProvider) (store.Pr
 	bad.check("display_name", checkText(n.DisplayName))
 	base, err := r.NormalBaseURL(n.BaseURL)
 	bad.check("base_url", err)
+	strategy := cmp.Or(n.Strategy, string(store.InOrder))
+	bad.check("strategy", checkStrategy(strategy))
 	rec := store.Provider{
 		Type: store.ProviderType(n.Type), Name: n.Name, DisplayName: n.DisplayName, Enabled: n.Enabled,
-		BaseURL: base, Strategy: store.InOrder,
+		BaseURL: base, Strategy: store.Strategy(strategy),
 	}
 	doc, err := setSettings(&rec, n.Settings, true)
 	bad.join(err)
@@ -64,7 +68,7 @@ func (r Rules) Create(ctx context.Context, tx store.Tx, n NewProvider) (store.Pr
 		return store.Provider{}, err
 	}
 	for i, k := range n.APIKeys {
-		if err := insertKey(ctx, tx, store.ProviderKey{ProviderID: rec.ID, APIKey: k, Position: int64(i + 1)}); err != nil {
+		if err := insertKey(ctx, tx, store.ProviderKey{ProviderID: rec.ID, APIKey: k, Position: int64(i + 1), Weight: 1}); err != nil {
 			return store.Provider{}, within("api_keys", i, err)
 		}
 	}
@@ -77,6 +81,7 @@ type ProviderEdit struct {
 	DisplayName *string // "" clears
 	Enabled     *bool
 	BaseURL     *string
+	Strategy    *string
 	Settings    *[]byte // a nil slice clears
 	APIKeys     *[]KeepOrAdd
 }
@@ -119,6 +124,10 @@ func (r Rules) Update(ctx context.Context, tx store.Tx, ref string, revision int
 		if err == nil {
 			next.BaseURL = base
 		}
+	}
+	if e.Strategy != nil {
+		bad.check("strategy", checkStrategy(*e.Strategy))
+		next.Strategy = store.Strategy(*e.Strategy)
 	}
 	moved := origin.Of(next.BaseURL) != origin.Of(cur.BaseURL)
 	had := settingsOf(cur)
@@ -169,7 +178,7 @@ func (r Rules) Update(ctx context.Context, tx store.Tx, ref string, revision int
 		}
 	}
 	for _, a := range plan.added {
-		if err := insertKey(ctx, tx, store.ProviderKey{ProviderID: cur.ID, APIKey: a.key, Position: a.position}); err != nil {
+		if err := insertKey(ctx, tx, store.ProviderKey{ProviderID: cur.ID, APIKey: a.key, Position: a.position, Weight: 1}); err != nil {
 			return store.Provider{}, within("api_keys", a.index, err)
 		}
 	}

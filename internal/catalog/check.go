@@ -23,6 +23,7 @@ const (
 	MaxText    = 128  // characters of a display name or label
 	MaxBaseURL = 2048 // bytes
 	MaxAPIKey  = 4096 // bytes of a provider key
+	MaxWeight  = 1000 // weight of a provider key
 )
 
 // invalid collects what is wrong, so that a person hears of it all at once.
@@ -73,6 +74,20 @@ func (r Rules) checkName(s string) error {
 func checkText(s string) error {
 	if !utf8.ValidString(s) || utf8.RuneCountInString(s) > MaxText || strings.ContainsFunc(s, unicode.IsControl) {
 		return fmt.Errorf("must be at most %d characters, without line breaks", MaxText)
+	}
+	return nil
+}
+
+func checkStrategy(s string) error {
+	if !slices.Contains(store.Strategies(), store.Strategy(s)) {
+		return errors.New("must be in_order, weighted or least_loaded")
+	}
+	return nil
+}
+
+func checkWeight(n int64) error {
+	if n < 0 || n > MaxWeight {
+		return fmt.Errorf("must be from 0 to %d", MaxWeight)
 	}
 	return nil
 }

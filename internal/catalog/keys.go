@@ -15,6 +15,7 @@ type NewKey struct {
 	APIKey    secret.Text
 	Label     string
 	Position  *int64 // nil is behind all others
+	Weight    *int64 // nil is 1
 	Disabled  bool
 	ExpiresAt time.Time // zero is never
 }
@@ -31,7 +32,11 @@ func AddKey(ctx context.Context, tx store.Tx, ref string, revision int64, n NewK
 	bad.join(checkSources(doc, "api_key", 1))
 	bad.join(checkForm(doc, "api_key", n.APIKey))
 	bad.check("label", checkText(n.Label))
-	rec := store.ProviderKey{ProviderID: p.ID, APIKey: n.APIKey, Label: n.Label, Disabled: n.Disabled, ExpiresAt: n.ExpiresAt}
+	rec := store.ProviderKey{ProviderID: p.ID, APIKey: n.APIKey, Weight: 1, Label: n.Label, Disabled: n.Disabled, ExpiresAt: n.ExpiresAt}
+	if n.Weight != nil {
+		bad.check("weight", checkWeight(*n.Weight))
+		rec.Weight = *n.Weight
+	}
 	if n.Position != nil {
 		bad.check("position", checkPosition(*n.Position))
 		rec.Position = *n.Position
@@ -66,6 +71,7 @@ func insertKey(ctx context.Context, tx store.Tx, rec store.ProviderKey) (err err
 type KeyEdit struct {
 	Label     *string
 	Position  *int64
+	Weight    *int64
 	Disabled  *bool
 	ExpiresAt *time.Time // zero clears
 }
@@ -83,6 +89,9 @@ func UpdateKey(ctx context.Context, tx store.Tx, ref, keyID string, revision int
 	if e.Position != nil {
 		bad.check("position", checkPosition(*e.Position))
 	}
+	if e.Weight != nil {
+		bad.check("weight", checkWeight(*e.Weight))
+	}
 	if err := bad.err(); err != nil {
 		return store.ProviderKey{}, err
 	}
@@ -95,6 +104,9 @@ func UpdateKey(ctx context.Context, tx store.Tx, ref, keyID string, revision int
 		}
 		if e.Position != nil {
 			k.Position = *e.Position
+		}
+		if e.Weight != nil {
+			k.Weight = *e.Weight
 		}
 		if e.Disabled != nil {
 			k.Disabled = *e.Disabled

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -10,7 +11,7 @@ import (
 )
 
 func (a *app) keyCommand() *cobra.Command {
-	return group("key", "Manage the API keys of a provider", a.keyAdd(), a.keyList(), a.keyRemove())
+	return group("key", "Manage the API keys of a provider", a.keyAdd(), a.keyEdit(), a.keyList(), a.keyRemove())
 }
 
 func (a *app) keyList() *cobra.Command {
@@ -39,15 +40,30 @@ func (a *app) keyList() *cobra.Command {
 }
 
 func (a *app) keyRows(w io.Writer, keys []client.ProviderKey) {
-	row(w, "KEY ID", "LABEL", "HINT", "STATE", "LAST USED", "EXPIRES")
+	row(w, "KEY ID", "LABEL", "HINT", "WEIGHT", "STATE", "LAST ERROR", "LAST USED", "EXPIRES")
 	for _, k := range keys {
-		row(w, k.ID, k.Label, k.Hint, string(k.State), a.when(k.LastUsedAt), a.when(k.ExpiresAt))
+		row(w, k.ID, k.Label, k.Hint, fmt.Sprint(k.Weight), a.stateCell(k), a.errorCell(k.LastError), a.when(k.LastUsedAt), a.when(k.ExpiresAt))
 	}
+}
+
+// stateCell says how a key is, and for how long if that will change.
+func (a *app) stateCell(k client.ProviderKey) string {
+	if k.StateUntil == nil {
+		return string(k.State)
+	}
+	return fmt.Sprintf("%s (%s) until %s", k.State, k.StateReason, a.when(k.StateUntil))
+}
+
+func (a *app) errorCell(e *client.KeyError) string {
+	if e == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d %s, %s", e.Status, e.Reason, a.when(&e.Time))
 }
 
 func (a *app) keyAdd() *cobra.Command {
 	var label, expires string
-	var position int64
+	var position, weight int64
 	var disabled bool
 	var source keySource
 	cmd := needs(&cobra.Command{
@@ -64,6 +80,9 @@ read from a file, standard input or a variable.`,
 			if cmd.Flags().Changed("position") {
 				req.Position = &position
 			}
+			if cmd.Flags().Changed("weight") {
+				req.Weight = &weight
+			}
 			return a.addKeys(cmd, args[0], req, source)
 		},
 	}, "ai_provider:read", "ai_provider_key:create", "ai_provider_key:read")
@@ -71,6 +90,7 @@ read from a file, standard input or a variable.`,
 	f.StringVar(&label, "label", "", "a `name` for people")
 	f.StringVar(&expires, "expires", "", "stop using it after this `span`, such as 30d, or at this RFC 3339 time")
 	f.Int64Var(&position, "position", 0, "`place` in the failover order, lowest first (default last)")
+	f.Int64Var(&weight, "weight", 1, "its `share` of the turns where the provider's strategy is weighted, from 0 to 1000")
 	f.BoolVar(&disabled, "disabled", false, "add it disabled")
 	source.flags(cmd)
 	return cmd
@@ -102,6 +122,70 @@ func (a *app) addKeys(cmd *cobra.Command, provider string, req client.AddKey, so
 		say(cmd, "Key %s is added to %s: %s.", key.ID, provider, key.State)
 	}
 	return a.printIfJSON(cmd, added)
+}
+
+func (a *app) keyEdit() *cobra.Command {
+	var label, expires string
+	var position, weight int64
+	var disabled bool
+	cmd := needs(&cobra.Command{
+		Use: "edit PROVIDER KEY", Short: "Change a key of a provider", Args: cobra.ExactArgs(2),
+		Long: `Change a key of a provider. What no flag names stays as it is; an empty --label
+or --expires clears it. KEY is its id, or a label or hint that no other key of
+the provider has. The key itself cannot be changed.`,
+		Example: `  gatehouse key edit openai main --weight 3
+  gatehouse key edit openai spare --disabled=false`,
+		ValidArgsFunction: a.completeKey,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f := cmd.Flags()
+			var req client.UpdateKey
+			if f.Changed("label") {
+				req.Label = &label
+			}
+			if f.Changed("position") {
+				req.Position = &position
+			}
+			if f.Changed("weight") {
+				req.Weight = &weight
+			}
+			if f.Changed("disabled") {
+				req.Disabled = &disabled
+			}
+			if f.Changed("expires") {
+				at, err := parseExpiry(expires, a.now())
+				if err != nil {
+					return err
+				}
+				req.ExpiresAt = client.Null[time.Time]()
+				if at != nil {
+					req.ExpiresAt = client.Set(*at)
+				}
+			}
+			if req == (client.UpdateKey{}) {
+				return usagef("there is nothing to change: give a flag that says what")
+			}
+			c, p, err := a.provider(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			k, err := findKey(p, args[1])
+			if err != nil {
+				return err
+			}
+			if k, err = c.UpdateKey(cmd.Context(), p.ID, k.ID, p.Revision, req); err != nil {
+				return err
+			}
+			say(cmd, "Key %s of %s is changed.", k.ID, p.Name)
+			return a.printIfJSON(cmd, k)
+		},
+	}, "ai_provider:read", "ai_provider_key:read", "ai_provider_key:update")
+	f := cmd.Flags()
+	f.StringVar(&label, "label", "", "a `name` for people; empty clears it")
+	f.StringVar(&expires, "expires", "", "stop using it after this `span`, such as 30d, or at this RFC 3339 time; empty clears it")
+	f.Int64Var(&position, "position", 0, "`place` in the failover order, lowest first")
+	f.Int64Var(&weight, "weight", 1, "its `share` of the turns where the provider's strategy is weighted, from 0 to 1000")
+	f.BoolVar(&disabled, "disabled", false, "switch it off; =false switches it on")
+	return cmd
 }
 
 func (a *app) keyRemove() *cobra.Command {

@@ -14,13 +14,16 @@ import (
 	"github.com/gatehousehq/gatehouse/client"
 )
 
+// strategies are those of the API.
+var strategies = []string{"in_order", "weighted", "least_loaded"}
+
 // testWithin is how long a new provider has to list its models.
 const testWithin = 30 * time.Second
 
 type addOptions struct {
-	preset, kind, baseURL, displayName, settings string
-	disabled, noKey, noTest, listPresets         bool
-	keys                                         keySource
+	preset, kind, baseURL, displayName, strategy, settings string
+	disabled, noKey, noTest, listPresets                   bool
+	keys                                                   keySource
 }
 
 func (a *app) providerAdd() *cobra.Command {
@@ -50,6 +53,7 @@ variable. Several keys are tried in their order.`,
 	f.StringVar(&o.kind, "type", "", "the `API` that its clients speak: openai or anthropic")
 	f.StringVar(&o.baseURL, "base-url", "", "where it is, as the vendor's SDK takes it: a `URL` with /v1 for openai, without for anthropic")
 	f.StringVar(&o.displayName, "display-name", "", "a `name` for people")
+	f.StringVar(&o.strategy, "strategy", "", "how the first key to try is chosen: `in_order`, weighted or least_loaded (default in_order)")
 	f.StringVar(&o.settings, "settings", "", "settings `document`: a JSON object, or @ and the name of a file with one")
 	f.BoolVar(&o.disabled, "disabled", false, "add it disabled")
 	f.BoolVar(&o.noKey, "no-key", false, "add it without an API key")
@@ -60,6 +64,7 @@ variable. Several keys are tried in their order.`,
 		cmd.MarkFlagsMutuallyExclusive("no-key", source)
 	}
 	complete(cmd, "preset", presetNames()...)
+	complete(cmd, "strategy", strategies...)
 	complete(cmd, "type", string(client.OpenAI), string(client.Anthropic))
 	return cmd
 }
@@ -118,6 +123,7 @@ func (o addOptions) request(name string) (client.CreateProvider, preset, error) 
 		}
 	}
 	req.Name = cmp.Or(name, pre.Name)
+	req.Strategy = o.strategy
 	req.Type = pre.Type
 	req.BaseURL = cmp.Or(o.baseURL, pre.BaseURL)
 	switch {

@@ -10,7 +10,7 @@ import (
 )
 
 func (a *app) providerEdit() *cobra.Command {
-	var displayName, baseURL, settings string
+	var displayName, baseURL, strategy, settings string
 	var keys keySource
 	cmd := needs(&cobra.Command{
 		Use: "edit PROVIDER", Short: "Change a provider", Args: cobra.ExactArgs(1),
@@ -44,7 +44,10 @@ no key goes where it was not meant to. They replace the ones there are.`,
 			if f.Changed("base-url") {
 				req.BaseURL = &baseURL
 			}
-			if req.DisplayName.IsZero() && req.Settings.IsZero() && req.BaseURL == nil && !keys.given() {
+			if f.Changed("strategy") {
+				req.Strategy = &strategy
+			}
+			if req.DisplayName.IsZero() && req.Settings.IsZero() && req.BaseURL == nil && req.Strategy == nil && !keys.given() {
 				return usagef("there is nothing to change: give a flag that says what")
 			}
 			return a.editProvider(cmd, args[0], req, keys)
@@ -53,8 +56,10 @@ no key goes where it was not meant to. They replace the ones there are.`,
 	f := cmd.Flags()
 	f.StringVar(&displayName, "display-name", "", "a `name` for people; empty clears it")
 	f.StringVar(&baseURL, "base-url", "", "where it is: a `URL`")
+	f.StringVar(&strategy, "strategy", "", "how the first key to try is chosen: `in_order`, weighted or least_loaded")
 	f.StringVar(&settings, "settings", "", "settings `document`: a JSON object, or @ and the name of a file with one; empty clears it")
 	keys.flags(cmd)
+	complete(cmd, "strategy", strategies...)
 	return cmd
 }
 

@@ -17,6 +17,7 @@ func (a *app) tokenCommand() *cobra.Command {
 func (a *app) tokenCreate() *cobra.Command {
 	var scopes, providers, models []string
 	var expires, owner string
+	var rpm, concurrency int64
 	cmd := needs(&cobra.Command{
 		Use: "create NAME", Short: "Create a token", Args: cobra.ExactArgs(1),
 		Long: `Create a token, of your own or of a user whom you manage, and print it, this once.
@@ -25,10 +26,11 @@ gateway.`,
 		Example: `  T=$(gatehouse token create ci --expires 30d)
   gatehouse token create laptop --provider openai --model 'gpt-*'
   gatehouse token create laptop --owner ada
+  gatehouse token create intern --rpm 60 --concurrency 4
   gatehouse token create terraform --scope 'ai_provider:*' --scope 'ai_provider_key:*'`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			req := client.CreateToken{Name: args[0], Scopes: scopes, Providers: providers, Models: models, Owner: owner}
+			req := client.CreateToken{Name: args[0], Scopes: scopes, Providers: providers, Models: models, Owner: owner, RPM: rpm, Concurrency: concurrency}
 			var err error
 			if req.ExpiresAt, err = parseExpiry(expires, a.now()); err != nil {
 				return err
@@ -53,6 +55,8 @@ gateway.`,
 	f.StringSliceVar(&providers, "provider", nil, "a `provider` it may use (default any)")
 	f.StringSliceVar(&models, "model", nil, "a `model` it may use, * at the end for any ending (default any)")
 	f.StringVar(&expires, "expires", "", "stop taking it after this `span`, such as 30d, or at this RFC 3339 time (default never)")
+	f.Int64Var(&rpm, "rpm", 0, "how many `requests` it may send in a minute, to each replica (default any number)")
+	f.Int64Var(&concurrency, "concurrency", 0, "how many `requests` it may have under way at a time, at each replica (default any number)")
 	f.StringVar(&owner, "owner", "", "the `user` whose it is to be (default you)")
 	completeWith(cmd, "provider", a.completeProviders)
 	completeWith(cmd, "owner", a.completeUsers)
@@ -95,11 +99,26 @@ func (a *app) tokenList() *cobra.Command {
 }
 
 func (a *app) tokenRows(w io.Writer, tokens []client.Token) {
-	row(w, "TOKEN ID", "NAME", "OWNER", "SCOPES", "PROVIDERS", "MODELS", "LAST USED", "EXPIRES")
+	row(w, "TOKEN ID", "NAME", "OWNER", "SCOPES", "PROVIDERS", "MODELS", "LIMITS", "LAST USED", "EXPIRES")
 	for _, t := range tokens {
-		row(w, t.ID, t.Name, t.Owner, strings.Join(t.Scopes, ","), orAny(t.Providers), orAny(t.Models),
+		row(w, t.ID, t.Name, t.Owner, strings.Join(t.Scopes, ","), orAny(t.Providers), orAny(t.Models), limitsCell(t),
 			a.when(t.LastUsedAt), orNever(a.when(t.ExpiresAt)))
 	}
+}
+
+// limitsCell says how much a token may ask: "60/min, 4 at a time".
+func limitsCell(t client.Token) string {
+	var parts []string
+	if t.RPM > 0 {
+		parts = append(parts, fmt.Sprintf("%d/min", t.RPM))
+	}
+	if t.Concurrency > 0 {
+		parts = append(parts, fmt.Sprintf("%d at a time", t.Concurrency))
+	}
+	if len(parts) == 0 {
+		return "none"
+	}
+	return strings.Join(parts, ", ")
 }
 
 func orAny(list []string) string {

@@ -33,7 +33,7 @@ type Config struct {
 	Auth  *authn.Authenticator
 	Rules catalog.Rules
 	// KeyState says what the gateway thinks of a key of a provider.
-	KeyState func(providerName, keyID string) client.KeyState
+	KeyState func(providerName, keyID string) KeyState
 	// Fault says why the gateway cannot serve a provider at all, "" if it can.
 	Fault func(providerName string) string
 	// Metrics returns the page for Prometheus, to who may see it.

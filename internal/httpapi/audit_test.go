@@ -76,26 +76,26 @@ func TestEveryChangeLeavesItsEntries(t *testing.T) {
 		},
 			`create ai_provider P main {"type":{"new":"openai"},"name":{"new":"main"},"display_name":{"new":"Main"},"enabled":{"new":true},"base_url":{"new":"https://api.example.com/v1"},`+
 				`"settings._type":{"new":"openai"},"settings._version":{"new":1},"settings.organization":{"new":"o"},"strategy":{"new":"in_order"},"secret_revision":{"new":1}}`,
-			`create ai_provider_key K1 P {"provider_id":{"new":"P"},"api_key":{"secret":true},"position":{"new":1},"hint":{"new":"`+hintOf(s, "1")+`"},"fingerprint":{"new":"F"},"secret_revision":{"new":1}}`)
+			`create ai_provider_key K1 P {"provider_id":{"new":"P"},"api_key":{"secret":true},"position":{"new":1},"weight":{"new":1},"hint":{"new":"`+hintOf(s, "1")+`"},"fingerprint":{"new":"F"},"secret_revision":{"new":1}}`)
 		expect("PATCH", providers+"/main", `{"display_name":null,"enabled":false}`, nil,
 			`update ai_provider P main {"display_name":{"old":"Main","new":""},"enabled":{"old":true,"new":false}}`)
 		expect("PATCH", providers+"/main", `{"display_name":null}`, nil) // changes nothing
 		expect("POST", providers+"/main/keys", `{"api_key":"`+s.key("2")+`","label":"spare","expires_at":"2031-01-01T00:00:00Z"}`, func(a answer) {
 			ids[decode[client.ProviderKey](t, a).ID] = "K2"
 		},
-			`create ai_provider_key K2 P {"provider_id":{"new":"P"},"api_key":{"secret":true},"position":{"new":2},"label":{"new":"spare"},"hint":{"new":"`+hintOf(s, "2")+`"},"fingerprint":{"new":"F"},"expires_at":{"new":"2031-01-01T00:00:00Z"},"secret_revision":{"new":1}}`)
+			`create ai_provider_key K2 P {"provider_id":{"new":"P"},"api_key":{"secret":true},"position":{"new":2},"weight":{"new":1},"label":{"new":"spare"},"hint":{"new":"`+hintOf(s, "2")+`"},"fingerprint":{"new":"F"},"expires_at":{"new":"2031-01-01T00:00:00Z"},"secret_revision":{"new":1}}`)
 		expect("PATCH", providers+"/main/keys/"+p.APIKeys[0].ID, `{"label":"first","position":5,"disabled":true}`, nil,
 			`update ai_provider_key K1 P {"position":{"old":1,"new":5},"label":{"old":"","new":"first"},"disabled":{"old":false,"new":true}}`)
 		expect("PATCH", providers+"/main", `{"api_keys":[{"api_key":"`+s.key("3")+`"},{"id":"`+p.APIKeys[0].ID+`"}]}`, func(a answer) {
 			ids[decode[client.Provider](t, a).APIKeys[0].ID] = "K3"
 		},
-			`delete ai_provider_key K2 P {"provider_id":{"old":"P"},"api_key":{"secret":true},"position":{"old":2},"label":{"old":"spare"},"hint":{"old":"`+hintOf(s, "2")+`"},"fingerprint":{"old":"F"},"expires_at":{"old":"2031-01-01T00:00:00Z"},"secret_revision":{"old":1}}`,
+			`delete ai_provider_key K2 P {"provider_id":{"old":"P"},"api_key":{"secret":true},"position":{"old":2},"weight":{"old":1},"label":{"old":"spare"},"hint":{"old":"`+hintOf(s, "2")+`"},"fingerprint":{"old":"F"},"expires_at":{"old":"2031-01-01T00:00:00Z"},"secret_revision":{"old":1}}`,
 			`update ai_provider_key K1 P {"position":{"old":5,"new":2}}`,
-			`create ai_provider_key K3 P {"provider_id":{"new":"P"},"api_key":{"secret":true},"position":{"new":1},"hint":{"new":"`+hintOf(s, "3")+`"},"fingerprint":{"new":"F"},"secret_revision":{"new":1}}`)
+			`create ai_provider_key K3 P {"provider_id":{"new":"P"},"api_key":{"secret":true},"position":{"new":1},"weight":{"new":1},"hint":{"new":"`+hintOf(s, "3")+`"},"fingerprint":{"new":"F"},"secret_revision":{"new":1}}`)
 		expect("DELETE", providers+"/main/keys/"+p.APIKeys[0].ID, "", nil,
-			`delete ai_provider_key K1 P {"provider_id":{"old":"P"},"api_key":{"secret":true},"position":{"old":2},"label":{"old":"first"},"hint":{"old":"`+hintOf(s, "1")+`"},"fingerprint":{"old":"F"},"disabled":{"old":true},"secret_revision":{"old":1}}`)
+			`delete ai_provider_key K1 P {"provider_id":{"old":"P"},"api_key":{"secret":true},"position":{"old":2},"weight":{"old":1},"label":{"old":"first"},"hint":{"old":"`+hintOf(s, "1")+`"},"fingerprint":{"old":"F"},"disabled":{"old":true},"secret_revision":{"old":1}}`)
 		expect("DELETE", providers+"/main", "", nil,
-			`delete ai_provider_key K3 P {"provider_id":{"old":"P"},"api_key":{"secret":true},"position":{"old":1},"hint":{"old":"`+hintOf(s, "3")+`"},"fingerprint":{"old":"F"},"secret_revision":{"old":1}}`,
+			`delete ai_provider_key K3 P {"provider_id":{"old":"P"},"api_key":{"secret":true},"position":{"old":1},"weight":{"old":1},"hint":{"old":"`+hintOf(s, "3")+`"},"fingerprint":{"old":"F"},"secret_revision":{"old":1}}`,
 			`delete ai_provider P main {"type":{"old":"openai"},"name":{"old":"main"},"base_url":{"old":"https://api.example.com/v1"},`+
 				`"settings._type":{"old":"openai"},"settings._version":{"old":1},"settings.organization":{"old":"o"},"strategy":{"old":"in_order"},"secret_revision":{"old":1}}`)
 		expect("POST", providers+"/"+p.ID+"/restore", "", nil, `restore ai_provider P main {"deleted":{"old":true,"new":false}}`)

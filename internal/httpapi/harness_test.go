@@ -66,7 +66,7 @@ type shared struct {
 	rotations atomic.Int64
 
 	// State, if not nil, answers for the gateway's key pool.
-	state atomic.Pointer[func(provider, keyID string) client.KeyState]
+	state atomic.Pointer[func(provider, keyID string) httpapi.KeyState]
 	ready atomic.Pointer[error]
 	fault atomic.Pointer[string]
 }
@@ -100,11 +100,11 @@ func start(t *testing.T, cfg sqlstore.Config) *server {
 		DB: s.DB, Auth: authn.New(s.DB, c.now, nil),
 		Checkpoints: checkpoints, Installation: s.Backend.Installation(), Rotate: func() { s.rotations.Add(1) },
 		Rules: catalog.Rules{Reserved: gateway.Reserved(), CheckHost: policy.CheckHost},
-		KeyState: func(provider, keyID string) client.KeyState {
+		KeyState: func(provider, keyID string) httpapi.KeyState {
 			if fn := s.state.Load(); fn != nil {
 				return (*fn)(provider, keyID)
 			}
-			return client.KeyReady
+			return httpapi.KeyState{State: client.KeyReady}
 		},
 		Fault: func(string) string {
 			if fn := s.fault.Load(); fn != nil {

@@ -23,6 +23,15 @@ type KeyPath struct {
 	ID string `path:"id" maxLength:"64" doc:"The id of the key."`
 }
 
+// A KeyState is what the gateway thinks of a key.
+type KeyState struct {
+	State  client.KeyState
+	Reason string    // why it is cooling or failed
+	Until  time.Time // when it is tried again; zero: it is neither
+	// LastError is nil if the provider has not turned it away lately.
+	LastError *client.KeyError
+}
+
 type keyOutput struct {
 	ETag     string `header:"ETag" doc:"The revision of the provider."`
 	Location string `header:"Location"`
@@ -97,6 +106,7 @@ type addKeyInput struct {
 		APIKey    secret.Text `json:"api_key" doc:"The key. It is sealed at once and cannot be read back."`
 		Label     *string     `json:"label,omitempty" maxLength:"128" doc:"A name for people."`
 		Position  *int64      `json:"position,omitempty" doc:"Its place in the failover order, from 1 to 1000000; left out: last."`
+		Weight    *int64      `json:"weight,omitempty" doc:"Its share of the turns where the strategy is weighted, from 0 to 1000; left out: 1."`
 		Disabled  *bool       `json:"disabled,omitempty" doc:"Left out: not disabled."`
 		ExpiresAt *time.Time  `json:"expires_at,omitempty" doc:"When it stops being used; left out: never."`
 	}
@@ -109,7 +119,7 @@ func (a *api) addKey(ctx context.Context, who store.Actor, in *addKeyInput) (*ke
 	}
 	b := in.Body
 	n := catalog.NewKey{
-		APIKey: b.APIKey, Label: orZero(b.Label), Position: b.Position, Disabled: orZero(b.Disabled), ExpiresAt: orZero(b.ExpiresAt),
+		APIKey: b.APIKey, Label: orZero(b.Label), Position: b.Position, Weight: b.Weight, Disabled: orZero(b.Disabled), ExpiresAt: orZero(b.ExpiresAt),
 	}
 	if !n.ExpiresAt.IsZero() && !n.ExpiresAt.After(a.Now()) {
 		return nil, &store.InvalidError{Field: "expires_at", Reason: "is in the past"}
@@ -130,6 +140,7 @@ type updateKeyInput struct {
 	Body struct {
 		Label     patch[string]    `json:"label,omitempty" doc:"A name for people."`
 		Position  patch[int64]     `json:"position,omitempty" doc:"Its place in the failover order, lowest first."`
+		Weight    patch[int64]     `json:"weight,omitempty" doc:"Its share of the turns where the strategy is weighted, from 0 to 1000."`
 		Disabled  patch[bool]      `json:"disabled,omitempty" doc:"Whether it is switched off."`
 		ExpiresAt patch[time.Time] `json:"expires_at,omitempty" doc:"When it stops being used; null: never."`
 	}
@@ -141,9 +152,10 @@ func (a *api) updateKey(ctx context.Context, who store.Actor, in *updateKeyInput
 		return nil, err
 	}
 	e := catalog.KeyEdit{Label: in.Body.Label.clearable(), ExpiresAt: in.Body.ExpiresAt.clearable()}
-	var errs [2]error
+	var errs [3]error
 	e.Position, errs[0] = in.Body.Position.required("position")
 	e.Disabled, errs[1] = in.Body.Disabled.required("disabled")
+	e.Weight, errs[2] = in.Body.Weight.required("weight")
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
@@ -190,10 +202,11 @@ func (a *api) withKey(
 
 // key is the wire form of a provider key.
 func (a *api) key(providerName string, k store.ProviderKey) client.ProviderKey {
+	s := a.KeyState(providerName, k.ID)
 	return client.ProviderKey{
-		ID: k.ID, Position: k.Position, Label: k.Label, Hint: k.Hint, Disabled: k.Disabled,
+		ID: k.ID, Position: k.Position, Weight: k.Weight, Label: k.Label, Hint: k.Hint, Disabled: k.Disabled,
 		ExpiresAt: orNil(k.ExpiresAt), LastUsedAt: orNil(k.LastUsedAt), CreatedAt: k.CreatedAt,
-		State: a.KeyState(providerName, k.ID),
+		State: s.State, StateReason: s.Reason, StateUntil: orNil(s.Until), LastError: s.LastError,
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/gatehousehq/gatehouse/client"
+	"github.com/gatehousehq/gatehouse/internal/httpapi"
 )
 
 func TestProviderKeyFromCreationToRemoval(t *testing.T) {
@@ -22,7 +23,7 @@ func TestProviderKeyFromCreationToRemoval(t *testing.T) {
 		a := s.want(t, http.StatusCreated, "POST", keys, `{"api_key":"`+s.key("2")+`","label":"spare","disabled":true,"expires_at":"2030-01-01T02:00:00+01:00"}`)
 		made := decode[client.ProviderKey](t, a)
 		want := client.ProviderKey{
-			Position: 2, Label: "spare", Hint: hintOf(s, "2"), Disabled: true, ExpiresAt: &expires, CreatedAt: s.clock.now(), State: client.KeyReady,
+			Position: 2, Weight: 1, Label: "spare", Hint: hintOf(s, "2"), Disabled: true, ExpiresAt: &expires, CreatedAt: s.clock.now(), State: client.KeyReady,
 		}
 		if diff := cmp.Diff(want, made, cmpopts.IgnoreFields(client.ProviderKey{}, "ID")); diff != "" {
 			t.Errorf("added (-want +got):\n%s", diff)
@@ -119,16 +120,64 @@ func TestStateIsWhatTheGatewaySays(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, s *server) {
 		p := s.provider(t, "p", "1", "2")
-		state := func(provider, id string) client.KeyState {
+		until := s.clock.now().Add(time.Minute)
+		last := &client.KeyError{Reason: "rate_limited", Status: 429, Time: s.clock.now()}
+		state := func(provider, id string) httpapi.KeyState {
 			if provider == "p" && id == p.APIKeys[1].ID {
-				return client.KeyCooling
+				return httpapi.KeyState{State: client.KeyCooling, Reason: "rate_limited", Until: until, LastError: last}
 			}
-			return client.KeyFailed
+			return httpapi.KeyState{State: client.KeyReady}
 		}
 		s.state.Store(&state)
 		got := get(t, s, p.ID).APIKeys
-		if got[0].State != client.KeyFailed || got[1].State != client.KeyCooling {
+		if k := got[0]; k.State != client.KeyReady || k.StateReason != "" || k.StateUntil != nil || k.LastError != nil {
+			t.Errorf("the first is %+v", k)
+		}
+		k := got[1]
+		if k.State != client.KeyCooling || k.StateReason != "rate_limited" || k.StateUntil == nil || !k.StateUntil.Equal(until) || k.LastError == nil || *k.LastError != *last {
+			t.Errorf("the second is %+v", k)
+		}
+	})
+}
+
+func TestStrategyAndWeight(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *server) {
+		for _, strategy := range []string{"in_order", "weighted", "least_loaded"} {
+			p := decode[client.Provider](t, s.want(t, http.StatusCreated, "POST", providers,
+				`{"type":"openai","name":"p-`+strings.ReplaceAll(strategy, "_", "-")+`","base_url":"http://localhost/v1","strategy":"`+strategy+`"}`))
+			if p.Strategy != strategy {
+				t.Errorf("created with %s, want %s", p.Strategy, strategy)
+			}
+		}
+		p := s.provider(t, "p", "1", "2")
+		if got := decode[client.Provider](t, s.want(t, http.StatusOK, "PATCH", providers+"/p", `{"strategy":"weighted"}`)); got.Strategy != "weighted" || got.Revision <= p.Revision {
+			t.Errorf("after the edit: %+v", got)
+		}
+		key := providers + "/p/keys/" + p.APIKeys[0].ID
+		for body, want := range map[string]int64{`{"weight":0}`: 0, `{"weight":1000}`: 1000} {
+			if got := decode[client.ProviderKey](t, s.want(t, http.StatusOK, "PATCH", key, body)); got.Weight != want {
+				t.Errorf("%s gives %d", body, got.Weight)
+			}
+		}
+		if got := decode[client.ProviderKey](t, s.want(t, http.StatusOK, "PATCH", key, `{"label":"x","weight":7}`)); got.Weight != 7 || got.Label != "x" {
 			t.Errorf("got %+v", got)
+		}
+		if got := decode[client.ProviderKey](t, s.want(t, http.StatusCreated, "POST", providers+"/p/keys", `{"api_key":"`+s.key("3")+`","weight":5}`)); got.Weight != 5 {
+			t.Errorf("added with weight %d", got.Weight)
+		}
+		for _, c := range []struct{ method, path, body, location string }{
+			{"PATCH", providers + "/p", `{"strategy":"random"}`, "body.strategy"},
+			{"PATCH", providers + "/p", `{"strategy":null}`, "body.strategy"},
+			{"POST", providers, `{"type":"openai","name":"q","base_url":"http://localhost/v1","strategy":"random"}`, "body.strategy"},
+			{"PATCH", key, `{"weight":1001}`, "body.weight"},
+			{"PATCH", key, `{"weight":-1}`, "body.weight"},
+			{"PATCH", key, `{"weight":null}`, "body.weight"},
+			{"POST", providers + "/p/keys", `{"api_key":"` + s.key("4") + `","weight":1001}`, "body.weight"},
+		} {
+			if a := s.want(t, http.StatusUnprocessableEntity, c.method, c.path, c.body); !strings.Contains(string(a.body), `"`+c.location+`"`) {
+				t.Errorf("%s %s: %s", c.method, c.body, a.body)
+			}
 		}
 	})
 }

@@ -134,6 +134,7 @@ type createProviderInput struct {
 		DisplayName *string       `json:"display_name,omitempty" maxLength:"128" doc:"A name for people."`
 		Enabled     *bool         `json:"enabled,omitempty" doc:"Left out: enabled."`
 		BaseURL     string        `json:"base_url" maxLength:"2048" doc:"Where it is reached, as the vendor's SDK takes it: with /v1 for openai, without for anthropic."`
+		Strategy    *string       `json:"strategy,omitempty" enum:"in_order,weighted,least_loaded" doc:"How the first key to try is chosen; left out: in_order."`
 		Settings    document      `json:"settings,omitempty" doc:"A settings document, with _type and _version. Its secret fields cannot be read back."`
 		APIKeys     []secret.Text `json:"api_keys,omitempty" nullable:"true" doc:"Its keys in failover order; they are sealed at once and cannot be read back."`
 	}
@@ -143,7 +144,7 @@ func (a *api) createProvider(ctx context.Context, who store.Actor, in *createPro
 	b := in.Body
 	n := catalog.NewProvider{
 		Type: b.Type, Name: b.Name, Enabled: b.Enabled == nil || *b.Enabled, BaseURL: b.BaseURL,
-		Settings: settingsOf(b.Settings), APIKeys: b.APIKeys,
+		Strategy: orZero(b.Strategy), Settings: settingsOf(b.Settings), APIKeys: b.APIKeys,
 	}
 	if b.DisplayName != nil {
 		n.DisplayName = *b.DisplayName
@@ -202,6 +203,7 @@ type updateProviderInput struct {
 		DisplayName patch[string]      `json:"display_name,omitempty" doc:"Null: none."`
 		Enabled     patch[bool]        `json:"enabled,omitempty" doc:"Whether the gateway sends traffic to it."`
 		BaseURL     patch[string]      `json:"base_url,omitempty" doc:"Changing its scheme, host or port demands all keys again."`
+		Strategy    patch[string]      `json:"strategy,omitempty" doc:"How the first key to try is chosen: in_order, weighted or least_loaded."`
 		Settings    patch[document]    `json:"settings,omitempty" doc:"A settings document, which replaces the one there is; null: none. A secret field that is left out stays, an empty one is cleared."`
 		APIKeys     patch[[]keepOrAdd] `json:"api_keys,omitempty" doc:"The keys that it is to have, in failover order. Those not listed are removed."`
 	}
@@ -215,9 +217,10 @@ type keepOrAdd struct {
 func (in *updateProviderInput) edit() (catalog.ProviderEdit, error) {
 	b := in.Body
 	e := catalog.ProviderEdit{DisplayName: b.DisplayName.clearable()}
-	var errs [3]error
+	var errs [4]error
 	e.Enabled, errs[0] = b.Enabled.required("enabled")
 	e.BaseURL, errs[1] = b.BaseURL.required("base_url")
+	e.Strategy, errs[3] = b.Strategy.required("strategy")
 	var keys *[]keepOrAdd
 	keys, errs[2] = b.APIKeys.required("api_keys")
 	if d := b.Settings.clearable(); d != nil {

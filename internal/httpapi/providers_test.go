@@ -48,8 +48,8 @@ func TestProviderIsWhatWasSent(t *testing.T) {
 			Type: client.OpenAI, Name: "openai-1", DisplayName: new("Main"), BaseURL: "https://api.example.com/v1", Strategy: "in_order", Revision: 3,
 			Settings: json.RawMessage(`{"_type":"openai","_version":1,"organization":"o","project":"p"}`), CreatedAt: now, UpdatedAt: now,
 			APIKeys: []client.ProviderKey{
-				{Position: 1, Hint: hintOf(s, "1"), CreatedAt: now, State: client.KeyReady},
-				{Position: 2, CreatedAt: now, State: client.KeyReady},
+				{Position: 1, Weight: 1, Hint: hintOf(s, "1"), CreatedAt: now, State: client.KeyReady},
+				{Position: 2, Weight: 1, CreatedAt: now, State: client.KeyReady},
 			},
 		}
 		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(client.Provider{}, "ID"), cmpopts.IgnoreFields(client.ProviderKey{}, "ID")); diff != "" {
@@ -84,7 +84,7 @@ func TestProviderHasTheFieldsOfTheContract(t *testing.T) {
 			t.Errorf("provider (-want +got):\n%s", diff)
 		}
 		key := doc["api_keys"].([]any)[0].(map[string]any)
-		if diff := cmp.Diff("created_at disabled expires_at hint id label last_used_at position state", names(key)); diff != "" {
+		if diff := cmp.Diff("created_at disabled expires_at hint id label last_error last_used_at position state state_reason state_until weight", names(key)); diff != "" {
 			t.Errorf("key (-want +got):\n%s", diff)
 		}
 		list := decode[map[string]any](t, s.want(t, http.StatusOK, "GET", providers, ""))
@@ -102,7 +102,7 @@ func TestNullIsTheSameAsLeftOutOnCreate(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, s *server) {
 		var made [2]client.Provider
-		for i, more := range []string{``, `,"display_name":null,"enabled":null,"settings":null,"api_keys":null`} {
+		for i, more := range []string{``, `,"display_name":null,"enabled":null,"strategy":null,"settings":null,"api_keys":null`} {
 			made[i] = decode[client.Provider](t, s.want(t, http.StatusCreated, "POST", providers,
 				fmt.Sprintf(`{"type":"anthropic","name":"p%d","base_url":"http://localhost:11434"%s}`, i, more)))
 		}
@@ -120,14 +120,14 @@ func TestNullIsTheSameAsLeftOutOnCreate(t *testing.T) {
 		}
 
 		var keys [2]client.ProviderKey
-		for i, more := range []string{``, `,"label":null,"position":null,"disabled":null,"expires_at":null`} {
+		for i, more := range []string{``, `,"label":null,"position":null,"weight":null,"disabled":null,"expires_at":null`} {
 			keys[i] = decode[client.ProviderKey](t, s.want(t, http.StatusCreated, "POST", fmt.Sprintf("%s/p%d/keys", providers, i), `{"api_key":"`+s.key("1")+`"`+more+`}`))
 		}
 		if diff := cmp.Diff(keys[0], keys[1], cmpopts.IgnoreFields(client.ProviderKey{}, "ID")); diff != "" {
 			t.Errorf("a key with nulls differs from one without:\n%s", diff)
 		}
-		token := decode[client.CreatedToken](t, s.want(t, http.StatusCreated, "POST", tokens, `{"name":"n","scopes":["all"],"providers":null,"models":null,"expires_at":null}`))
-		if token.Providers != nil || token.Models != nil || token.ExpiresAt != nil {
+		token := decode[client.CreatedToken](t, s.want(t, http.StatusCreated, "POST", tokens, `{"name":"n","scopes":["all"],"providers":null,"models":null,"expires_at":null,"rpm":null,"concurrency":null}`))
+		if token.Providers != nil || token.Models != nil || token.ExpiresAt != nil || token.RPM != 0 || token.Concurrency != 0 {
 			t.Errorf("a token with nulls is limited: %v", token)
 		}
 	})

@@ -96,7 +96,7 @@ func createRefusals() []refused {
 	all = append(all, create("settings of another type of provider", 422,
 		[2]string{"type", `"anthropic"`}, [2]string{"settings", `{"_type":"openai","_version":1}`}))
 
-	for _, f := range []string{"id", "revision", "deleted", "created_at", "strategy", "{mark}", "nmae", "a.b", "$schema"} {
+	for _, f := range []string{"id", "revision", "deleted", "created_at", "{mark}", "nmae", "a.b", "$schema"} {
 		field("unknown field "+f, f, `"{mark}"`)
 	}
 	return append(all, create("much that is wrong is told at once", 422,

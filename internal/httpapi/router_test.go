@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehousehq/gatehouse/client"
+	"github.com/gatehousehq/gatehouse/internal/httpapi"
 	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/store"
 )
@@ -122,7 +123,7 @@ func TestPanicIsAProblemWithoutItsValue(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		s.provider(t, "p", "1")
 		for _, value := range []any{s.key("1"), errors.New(s.key("1")), []string{s.key("1")}} {
-			state := func(string, string) client.KeyState { panic(value) }
+			state := func(string, string) httpapi.KeyState { panic(value) }
 			s.state.Store(&state)
 			before := s.dump(t)
 			a := s.call(t, "GET", providers+"/p", "")

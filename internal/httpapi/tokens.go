@@ -96,12 +96,14 @@ var errNoUser = errors.New("no such user")
 
 type createTokenInput struct {
 	Body struct {
-		Name      string     `json:"name" minLength:"1" maxLength:"128" doc:"A name for people; it stands in logs."`
-		Scopes    []string   `json:"scopes" minItems:"1" maxItems:"64" nullable:"false" doc:"What it may do of what its owner may."`
-		Providers []string   `json:"providers,omitempty" maxItems:"256" doc:"The names of the providers it may use; left out: any. Such a token can have gateway scopes only."`
-		Models    []string   `json:"models,omitempty" maxItems:"256" doc:"The models it may use, a trailing * matching any ending; left out: any. Such a token can have gateway scopes only."`
-		ExpiresAt *time.Time `json:"expires_at,omitempty" doc:"When it stops working; left out: never."`
-		Owner     string     `json:"owner,omitempty" maxLength:"128" doc:"The user, by name or id, whose it is to be; left out: the caller."`
+		Name        string     `json:"name" minLength:"1" maxLength:"128" doc:"A name for people; it stands in logs."`
+		Scopes      []string   `json:"scopes" minItems:"1" maxItems:"64" nullable:"false" doc:"What it may do of what its owner may."`
+		Providers   []string   `json:"providers,omitempty" maxItems:"256" doc:"The names of the providers it may use; left out: any. Such a token can have gateway scopes only."`
+		Models      []string   `json:"models,omitempty" maxItems:"256" doc:"The models it may use, a trailing * matching any ending; left out: any. Such a token can have gateway scopes only."`
+		ExpiresAt   *time.Time `json:"expires_at,omitempty" doc:"When it stops working; left out: never."`
+		RPM         *int64     `json:"rpm,omitempty" minimum:"0" maximum:"1000000" doc:"How many requests it may send in a minute, to each replica; left out or 0: any number. Such a token can have gateway scopes only."`
+		Concurrency *int64     `json:"concurrency,omitempty" minimum:"0" maximum:"1000000" doc:"How many requests it may have under way at a time, at each replica; left out or 0: any number. Such a token can have gateway scopes only."`
+		Owner       string     `json:"owner,omitempty" maxLength:"128" doc:"The user, by name or id, whose it is to be; left out: the caller."`
 	}
 }
 
@@ -124,6 +126,7 @@ func (a *api) createToken(ctx context.Context, who store.Actor, in *createTokenI
 		}
 		key, minted, err = authn.Mint(ctx, tx, owner, a.Now(), authn.NewToken{
 			Name: b.Name, Scopes: b.Scopes, Providers: b.Providers, Models: b.Models, ExpiresAt: orZero(b.ExpiresAt),
+			RPM: orZero(b.RPM), Concurrency: orZero(b.Concurrency),
 		})
 		return err
 	})
@@ -159,6 +162,7 @@ func (a *api) revokeToken(ctx context.Context, who store.Actor, in *TokenPath) (
 func tokenOf(k store.APIKey) client.Token {
 	return client.Token{
 		ID: k.ID, Name: k.Name, Owner: k.OwnerName, Scopes: k.Scopes.Slice(), Providers: k.Providers.Slice(), Models: k.Models.Slice(),
+		RPM: k.RPM, Concurrency: k.Concurrency,
 		ExpiresAt: orNil(k.ExpiresAt), LastUsedAt: orNil(k.LastUsedAt), CreatedAt: k.CreatedAt,
 	}
 }

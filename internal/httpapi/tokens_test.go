@@ -40,7 +40,7 @@ func TestTokenFromCreationToRevocation(t *testing.T) {
 			t.Errorf("got Location %s", location)
 		}
 		doc := decode[map[string]any](t, s.want(t, http.StatusOK, "GET", location, ""))
-		if diff := cmp.Diff("created_at expires_at id last_used_at models name owner providers scopes", names(doc)); diff != "" {
+		if diff := cmp.Diff("concurrency created_at expires_at id last_used_at models name owner providers rpm scopes", names(doc)); diff != "" {
 			t.Errorf("token (-want +got):\n%s", diff)
 		}
 		if diff := cmp.Diff(made.Token, decode[client.Token](t, s.want(t, http.StatusOK, "GET", location, ""))); diff != "" {
@@ -152,6 +152,24 @@ func TestUseOfATokenIsTold(t *testing.T) {
 		s.want(t, http.StatusOK, "GET", "/healthz", "")
 		if diff := cmp.Diff([]string{key.ID + " " + s.clock.now().String()}, used()); diff != "" {
 			t.Errorf("uses (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestATokenWithLimits(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *server) {
+		made := decode[client.CreatedToken](t, s.want(t, http.StatusCreated, "POST", tokens, `{"name":"n","scopes":["gateway:use"],"rpm":60,"concurrency":4}`))
+		read := decode[client.Token](t, s.want(t, http.StatusOK, "GET", tokens+"/"+made.ID, ""))
+		if read.RPM != 60 || read.Concurrency != 4 {
+			t.Errorf("got %+v", read)
+		}
+		// A token that can make others without limits has none itself.
+		for _, body := range []string{
+			`{"name":"n","scopes":["all"],"rpm":60}`, `{"name":"n","scopes":["api_key:create"],"concurrency":1}`,
+			`{"name":"n","scopes":["gateway:use"],"rpm":-1}`, `{"name":"n","scopes":["gateway:use"],"concurrency":1000001}`,
+		} {
+			s.want(t, http.StatusUnprocessableEntity, "POST", tokens, body)
 		}
 	})
 }

@@ -168,6 +168,8 @@ const (
 	SystemKeyholder Role = "system:keyholder"
 	// SystemExporter exports secrets in the clear, at the machine.
 	SystemExporter Role = "system:exporter"
+	// SystemKeyWatcher tells the replicas how provider keys fare.
+	SystemKeyWatcher Role = "system:key-watcher"
 	// SystemCustodian removes what cannot be opened any more, at the machine.
 	SystemCustodian Role = "system:custodian"
 )
@@ -217,8 +219,9 @@ var roles = map[Role]Grants{
 	SystemRecovery: everywhere(
 		Permission{User, Create}, Permission{User, Read}, Permission{User, Update}, Permission{APIKey, Create},
 		Permission{AuditLog, Create}),
-	SystemVerifier:  everywhere(Permission{AuditLog, Read}),
-	SystemArchivist: everywhere(Permission{AuditLog, Read}, Permission{AuditLog, Delete}),
+	SystemKeyWatcher: everywhere(Permission{AIProviderKey, Use}),
+	SystemVerifier:   everywhere(Permission{AuditLog, Read}),
+	SystemArchivist:  everywhere(Permission{AuditLog, Read}, Permission{AuditLog, Delete}),
 }
 
 // ownerGrants is everything but what belongs to the system alone.

@@ -68,7 +68,7 @@ func (c compiler) providerByID(id string) (*Provider, error) {
 
 // provider compiles one provider with its keys in order.
 func (c compiler) provider(rec store.Provider, keys []store.ProviderKey) (*Provider, error) {
-	p := &Provider{ID: rec.ID, Name: rec.Name, Dialect: Dialect(rec.Type), Enabled: rec.Enabled}
+	p := &Provider{ID: rec.ID, Name: rec.Name, Dialect: Dialect(rec.Type), Enabled: rec.Enabled, Strategy: Strategy(rec.Strategy)}
 	base, err := url.Parse(rec.BaseURL)
 	if err != nil || base.Host == "" {
 		p.Fault = "its base_url is not a URL"
@@ -93,7 +93,7 @@ func (c compiler) provider(rec store.Provider, keys []store.ProviderKey) (*Provi
 		p.Headers = fields.Headers()
 	}
 	for _, k := range keys {
-		key := Key{ID: k.ID, Disabled: k.Disabled, ExpiresAt: k.ExpiresAt}
+		key := Key{ID: k.ID, Weight: uint32(max(0, k.Weight)), Disabled: k.Disabled, ExpiresAt: k.ExpiresAt}
 		opened, err := c.tx.Secrets.Open(c.ctx, &k)
 		switch {
 		case err == nil:
@@ -185,5 +185,6 @@ func newToken(k store.APIKey, owner store.User, custom []store.Role) *Token {
 	return &Token{
 		ID: k.ID, Name: k.Name, Use: may(rbac.Use), Passthrough: may(rbac.Passthrough),
 		Providers: k.Providers.Slice(), Models: k.Models.Slice(), ExpiresAt: k.ExpiresAt,
+		RPM: k.RPM, Concurrency: k.Concurrency,
 	}
 }

@@ -118,6 +118,9 @@ type Token struct {
 	// Providers and Models are the allow-lists: nil allows all.
 	Providers []string
 	Models    []string
+	// RPM and Concurrency are how many requests a minute and at a time it may
+	// send; 0 is any number.
+	RPM, Concurrency int64
 	// ExpiresAt is when the token stops being valid; zero is never.
 	ExpiresAt time.Time
 }

@@ -43,6 +43,7 @@ var fields = map[string]field{
 	"NAME":         {"name", func(p *Provider, v string) error { p.Name = v; return nil }},
 	"DISPLAY_NAME": {"display_name", func(p *Provider, v string) error { p.DisplayName = v; return nil }},
 	"BASE_URL":     {"base_url", func(p *Provider, v string) error { p.BaseURL = v; return nil }},
+	"STRATEGY":     {"strategy", func(p *Provider, v string) error { p.Strategy = v; return nil }},
 	"SETTINGS":     {"settings", func(p *Provider, v string) error { p.Settings = []byte(v); return nil }},
 	"ENABLED": {"enabled", func(p *Provider, v string) (err error) {
 		if p.Enabled, err = strconv.ParseBool(v); err != nil {

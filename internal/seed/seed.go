@@ -130,6 +130,9 @@ func (s seeder) compare(have store.Provider, keys []store.ProviderKey) (e catalo
 	if want.Enabled != have.Enabled {
 		differs, e.Enabled = append(differs, "enabled"), &want.Enabled
 	}
+	if want.Strategy != "" && want.Strategy != string(have.Strategy) {
+		differs, e.Strategy = append(differs, "strategy"), &want.Strategy
+	}
 	moved := origin.Of(base) != origin.Of(have.BaseURL)
 	public, err := publicSettings(want, have)
 	if err != nil {

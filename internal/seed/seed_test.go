@@ -151,9 +151,9 @@ func TestModes(t *testing.T) {
 		mustApply(t, s, seed.Keep, vendor())
 		before, keys := stored(t, s)
 		other := vendor("GATEHOUSE_PROVIDER_1_DISPLAY_NAME=V", "GATEHOUSE_PROVIDER_1_ENABLED=0", "GATEHOUSE_PROVIDER_1_KEYS="+canary+"-2,"+canary+"-3",
-			`GATEHOUSE_PROVIDER_1_SETTINGS={"_type":"openai","_version":1,"organization":"o"}`)
+			`GATEHOUSE_PROVIDER_1_SETTINGS={"_type":"openai","_version":1,"organization":"o"}`, "GATEHOUSE_PROVIDER_1_STRATEGY=least_loaded")
 		other = append(other[:4], other[5:]...) // without the first KEYS
-		if got := mustApply(t, s, seed.Keep, other); got != "vendor kept display_name,enabled,settings,api_keys" {
+		if got := mustApply(t, s, seed.Keep, other); got != "vendor kept display_name,enabled,strategy,settings,api_keys" {
 			t.Errorf("keep: %s", got)
 		}
 		_, err := apply(t, s, seed.Fail, other)
@@ -167,7 +167,7 @@ func TestModes(t *testing.T) {
 			t.Errorf("overwrite: %s", got)
 		}
 		p, after := stored(t, s)
-		if p.DisplayName != "V" || p.Enabled || !strings.Contains(p.SettingsPublic, "organization") || len(after) != 2 || after[0].ID != keys[1].ID {
+		if p.DisplayName != "V" || p.Enabled || p.Strategy != store.LeastLoaded || !strings.Contains(p.SettingsPublic, "organization") || len(after) != 2 || after[0].ID != keys[1].ID {
 			t.Errorf("overwritten to %+v, %d keys", p, len(after))
 		}
 		if got := mustApply(t, s, seed.Fail, other); got != "vendor same" {

@@ -87,8 +87,15 @@ type Provider struct {
 // A Strategy is how the next key of a provider is chosen.
 type Strategy string
 
-// InOrder tries the keys in the order of their positions.
-const InOrder Strategy = "in_order"
+// The strategies. After the first key, the others follow by position.
+const (
+	InOrder     Strategy = "in_order"     // the first by position
+	Weighted    Strategy = "weighted"     // each in proportion to its weight
+	LeastLoaded Strategy = "least_loaded" // the one with the fewest requests in flight
+)
+
+// Strategies returns every strategy.
+func Strategies() []Strategy { return []Strategy{InOrder, Weighted, LeastLoaded} }
 
 // Ref implements [Record].
 func (p Provider) Ref() Ref { return Ref{Resource: rbac.AIProvider, ID: p.ID, Target: p.Name} }
@@ -126,7 +133,9 @@ type ProviderKey struct {
 	APIKey  secret.Text `audit:"api_key,secret"`
 	KeyID   string      `audit:"api_key_key_id,ignore"`
 	// Position orders the keys of a provider for failover, lowest first.
-	Position    int64     `audit:"position,track"`
+	Position int64 `audit:"position,track"`
+	// Weight is its share of the turns by [Weighted]; 0 is none.
+	Weight      int64     `audit:"weight,track"`
 	Label       string    `audit:"label,track"`
 	Hint        string    `audit:"hint,track"`
 	Fingerprint string    `audit:"fingerprint,track"`
@@ -215,11 +224,15 @@ type APIKey struct {
 	// sets it.
 	Ceiling Set `audit:"ceiling,track"`
 	// Providers and Models are allow-lists; empty allows all.
-	Providers  Set       `audit:"providers,track"`
-	Models     Set       `audit:"models,track"`
-	ExpiresAt  time.Time `audit:"expires_at,track"` // zero is never
-	LastUsedAt time.Time `audit:"last_used_at,ignore"`
-	CreatedAt  time.Time `audit:"created_at,ignore"`
+	Providers Set `audit:"providers,track"`
+	Models    Set `audit:"models,track"`
+	// RPM and Concurrency are how many requests a minute and at a time it may send
+	// to each gateway; 0 is any number.
+	RPM         int64     `audit:"rpm,track"`
+	Concurrency int64     `audit:"concurrency,track"`
+	ExpiresAt   time.Time `audit:"expires_at,track"` // zero is never
+	LastUsedAt  time.Time `audit:"last_used_at,ignore"`
+	CreatedAt   time.Time `audit:"created_at,ignore"`
 }
 
 // Ref implements [Record].
@@ -227,8 +240,11 @@ func (k APIKey) Ref() Ref {
 	return Ref{Resource: rbac.APIKey, ID: k.ID, Owner: k.OwnerID, Target: k.Name}
 }
 
-// Limited reports whether the key has an allow-list.
-func (k APIKey) Limited() bool { return !k.Providers.IsEmpty() || !k.Models.IsEmpty() }
+// Limited reports whether the key has an allow-list or a limit on requests. It
+// would be none if the key could make others.
+func (k APIKey) Limited() bool {
+	return !k.Providers.IsEmpty() || !k.Models.IsEmpty() || k.RPM > 0 || k.Concurrency > 0
+}
 
 // An EncryptionKey is a row of dbcrypt_keys: a data key, wrapped.
 type EncryptionKey struct {

@@ -165,6 +165,7 @@ type Tx struct {
 	Credentials    Credentials
 	Cells          Cells
 	Replicas       Replicas
+	KeyStates      KeyStates
 }
 
 // Secrets opens what is sealed in a record.
@@ -323,6 +324,30 @@ type Replica struct {
 	// KeyError says why it could not load newer data keys, "" if it could.
 	KeyError          string
 	StartedAt, SeenAt time.Time
+}
+
+// KeyStates are how provider keys fare at the gateways. They neither raise the
+// generation nor leave audit entries.
+type KeyStates interface {
+	// Note writes states down, unless there is a later one of the same key.
+	Note(ctx context.Context, states []KeyState) error
+	// List returns the states that keys have been in since a time or later.
+	List(ctx context.Context, since time.Time) ([]KeyState, error)
+	// Forget removes the states that keys have been in since before a time.
+	Forget(ctx context.Context, before time.Time) error
+}
+
+// A KeyState is what was found out last about a provider key.
+type KeyState struct {
+	KeyID string
+	// Reason is why the upstream turned it away; "" is that it works again. Status
+	// is the upstream's.
+	Reason string
+	Status int64
+	// Since is when that was, Until when it is to be tried again, and Wait the time
+	// between as the pool has it grow.
+	Since, Until time.Time
+	Wait         time.Duration
 }
 
 // A Backend is a database. It knows nothing of actors.

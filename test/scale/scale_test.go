@@ -97,7 +97,7 @@ func (in *installation) serve(t *testing.T) *httptest.Server {
 	t.Helper()
 	srv := httptest.NewServer(httpapi.New(httpapi.Config{
 		DB: in.DB, Auth: authn.New(in.DB, time.Now, nil),
-		KeyState: func(string, string) client.KeyState { return client.KeyReady },
+		KeyState: func(string, string) httpapi.KeyState { return httpapi.KeyState{State: client.KeyReady} },
 		Fault:    func(string) string { return "" },
 		Log:      slog.New(slog.DiscardHandler), Now: time.Now,
 	}))

@@ -66,10 +66,10 @@ func TestEveryChangeIsWrittenDown(t *testing.T) {
 		}
 		want := []string{
 			`create ai_provider vendor {"type":{"new":"openai"},"name":{"new":"vendor"},"display_name":{"new":"vendor"},"enabled":{"new":true},"base_url":{"new":"http://127.0.0.1:1/v1"},"strategy":{"new":"in_order"}}`,
-			`create ai_provider_key ` + p.ID + ` {"provider_id":{"new":"` + p.ID + `"},"api_key":{"secret":true},"position":{"new":1},"hint":{"new":"sk-…cdef"},"fingerprint":{"new":"F1"},"secret_revision":{"new":1}}`,
+			`create ai_provider_key ` + p.ID + ` {"provider_id":{"new":"` + p.ID + `"},"api_key":{"secret":true},"position":{"new":1},"weight":{"new":1},"hint":{"new":"sk-…cdef"},"fingerprint":{"new":"F1"},"secret_revision":{"new":1}}`,
 			`update ai_provider vendor {"enabled":{"old":true,"new":false}}`,
 			`update ai_provider_key ` + p.ID + ` {"api_key":{"secret":true},"fingerprint":{"old":"F1","new":"F2"},"secret_revision":{"old":1,"new":2}}`,
-			`delete ai_provider_key ` + p.ID + ` {"provider_id":{"old":"` + p.ID + `"},"api_key":{"secret":true},"position":{"old":1},"hint":{"old":"sk-…cdef"},"fingerprint":{"old":"F2"},"secret_revision":{"old":2}}`,
+			`delete ai_provider_key ` + p.ID + ` {"provider_id":{"old":"` + p.ID + `"},"api_key":{"secret":true},"position":{"old":1},"weight":{"old":1},"hint":{"old":"sk-…cdef"},"fingerprint":{"old":"F2"},"secret_revision":{"old":2}}`,
 			`delete ai_provider vendor {"type":{"old":"openai"},"name":{"old":"vendor"},"display_name":{"old":"vendor"},"base_url":{"old":"http://127.0.0.1:1/v1"},"strategy":{"old":"in_order"}}`,
 		}
 		if d := cmp.Diff(got, want); d != "" {

@@ -33,6 +33,7 @@ func Layer(who store.Actor, tx store.Tx) store.Tx {
 		Credentials:    credentials{tx.Credentials, g},
 		Cells:          cells{tx.Cells, g},
 		Replicas:       replicas{tx.Replicas, g},
+		KeyStates:      keyStates{tx.KeyStates, g},
 	}
 }
 
@@ -406,4 +407,32 @@ func (r replicas) Forget(ctx context.Context, id string, before time.Time) error
 		return err
 	}
 	return r.next.Forget(ctx, id, before)
+}
+
+// keyStates are for whoever notes the use of keys: API and metrics show people
+// what the gateway knows of them.
+type keyStates struct {
+	next  store.KeyStates
+	guard guard
+}
+
+func (k keyStates) Note(ctx context.Context, states []store.KeyState) error {
+	if err := k.guard.everywhere(rbac.AIProviderKey, rbac.Use); err != nil {
+		return err
+	}
+	return k.next.Note(ctx, states)
+}
+
+func (k keyStates) List(ctx context.Context, since time.Time) ([]store.KeyState, error) {
+	if err := k.guard.everywhere(rbac.AIProviderKey, rbac.Use); err != nil {
+		return nil, err
+	}
+	return k.next.List(ctx, since)
+}
+
+func (k keyStates) Forget(ctx context.Context, before time.Time) error {
+	if err := k.guard.everywhere(rbac.AIProviderKey, rbac.Use); err != nil {
+		return err
+	}
+	return k.next.Forget(ctx, before)
 }

@@ -95,12 +95,20 @@ type spyReplicas struct{ spyRest }
 
 func (s spyReplicas) List(context.Context) ([]store.Replica, error) { return nil, s.note("List") }
 
+type spyKeyStates struct{ *reached }
+
+func (s spyKeyStates) Note(context.Context, []store.KeyState) error { return s.note("Note") }
+func (s spyKeyStates) List(context.Context, time.Time) ([]store.KeyState, error) {
+	return nil, s.note("List")
+}
+func (s spyKeyStates) Forget(context.Context, time.Time) error { return s.note("Forget") }
+
 func spies(r *reached) store.Tx {
 	return store.Tx{
 		Providers: spy[store.Provider]{r}, ProviderKeys: spy[store.ProviderKey]{r}, Users: spy[store.User]{r}, Roles: spy[store.Role]{r},
 		APIKeys: spy[store.APIKey]{r}, EncryptionKeys: spy[store.EncryptionKey]{r}, Audit: spyAudit{r},
 		Secrets: spyRest{r}, Changes: spyRest{r}, LastUse: spyRest{r}, Credentials: spyRest{r},
-		Cells: spyCells{spyRest{r}}, Replicas: spyReplicas{spyRest{r}},
+		Cells: spyCells{spyRest{r}}, Replicas: spyReplicas{spyRest{r}}, KeyStates: spyKeyStates{r},
 	}
 }
 
@@ -160,7 +168,7 @@ func TestNobodyReachesNothing(t *testing.T) {
 	if len(names) > 0 {
 		t.Errorf("without an actor, %q are done", names)
 	}
-	if calls != 6*5+7+3+4+1+1+3+3 {
+	if calls != 6*5+7+3+4+1+1+3+3+3 {
 		t.Errorf("%d operations: is a new one thought about?", calls)
 	}
 }
@@ -219,16 +227,17 @@ func TestWhoMayDoWhat(t *testing.T) {
 			"Providers": readers, "ProviderKeys": readers, "EncryptionKeys": {"Get", "List", "Insert", "Update"}, "Secrets": {"Check"},
 			"Changes": {"Lock", "KeyEpoch"}, "Cells": {"Count", "List", "Reseal"}, "Replicas": {"List"},
 		},
-		"keyholder": {"EncryptionKeys": readers, "Changes": {"KeyEpoch"}, "Cells": {"Count"}, "Replicas": {"Beat", "Forget"}},
-		"recorder":  {"LastUse": {"Touch"}, "Audit": {"Observe"}},
-		"impostor":  {},
+		"keyholder":   {"EncryptionKeys": readers, "Changes": {"KeyEpoch"}, "Cells": {"Count"}, "Replicas": {"Beat", "Forget"}},
+		"recorder":    {"LastUse": {"Touch"}, "Audit": {"Observe"}, "KeyStates": {"Note", "List", "Forget"}},
+		"key watcher": {"KeyStates": {"Note", "List", "Forget"}},
+		"impostor":    {},
 	}
 	limited := owner
 	limited.Power = store.APIKey{OwnerID: owner.ID, Scopes: owner.Scopes, Ceiling: store.CeilingAll, Models: store.SetOf("m")}.Power(
 		store.User{ID: owner.ID, Roles: store.SetOf("owner")}, nil)
 	actors := map[string]store.Actor{
 		"owner": owner, "owner reading providers": dbgen.Actor(store.User{ID: "o", Roles: store.SetOf(string(rbac.Owner))}, "ai_provider:read"), "owner limited": limited,
-		"member": member, "bootstrap": authn.Bootstrap, "compiler": authn.Compiler, "recorder": authn.Recorder, "rotator": authn.Rotator, "keyholder": authn.Keyholder,
+		"member": member, "bootstrap": authn.Bootstrap, "compiler": authn.Compiler, "recorder": authn.Recorder, "rotator": authn.Rotator, "keyholder": authn.Keyholder, "key watcher": authn.KeyWatcher,
 		// A person with the role of a part of the system, and the reverse.
 		"impostor": dbgen.Actor(store.User{ID: "x", Roles: store.SetOf(string(rbac.SystemCompiler))}, rbac.ScopeAll),
 	}

@@ -99,7 +99,7 @@ func validScopes(k store.APIKey) error {
 			return &store.InvalidError{Field: "scopes", Reason: "has an " + err.Error()}
 		}
 		if k.Limited() && !gatewayOnly(rbac.Scope(s)) {
-			return &store.InvalidError{Field: "scopes", Reason: "must be of the gateway alone (gateway:use, gateway:passthrough) for a token that is limited to providers or models"}
+			return &store.InvalidError{Field: "scopes", Reason: "must be of the gateway alone (gateway:use, gateway:passthrough) for a token that is limited to providers or models, or in its requests"}
 		}
 	}
 	return nil

@@ -41,7 +41,7 @@ func (m *memory) tx() store.Tx {
 		Users: memTable[store.User]{"Users", m, &m.users}, Roles: memTable[store.Role]{"Roles", m, &m.roles},
 		APIKeys: memTable[store.APIKey]{"APIKeys", m, &m.keys}, EncryptionKeys: memTable[store.EncryptionKey]{"EncryptionKeys", m, &m.encryptionKeys},
 		Audit: memAudit{m.trace}, Secrets: rest, Changes: rest, LastUse: rest, Credentials: rest,
-		Cells: memCells{m.trace}, Replicas: memReplicas{m.trace},
+		Cells: memCells{m.trace}, Replicas: memReplicas{m.trace}, KeyStates: memKeyStates{m.trace},
 	}
 }
 
@@ -239,3 +239,15 @@ func (r memReplicas) List(context.Context) ([]store.Replica, error) {
 func (r memReplicas) Forget(context.Context, string, time.Time) error {
 	return r.note("Replicas", "Forget")
 }
+
+type memKeyStates struct{ *trace }
+
+func (k memKeyStates) Note(context.Context, []store.KeyState) error {
+	return k.note("KeyStates", "Note")
+}
+
+func (k memKeyStates) List(context.Context, time.Time) ([]store.KeyState, error) {
+	return nil, k.note("KeyStates", "List")
+}
+
+func (k memKeyStates) Forget(context.Context, time.Time) error { return k.note("KeyStates", "Forget") }

@@ -71,6 +71,7 @@ func Layer(keys Keys, installation string) store.Layer {
 			Credentials:    tx.Credentials,
 			Cells:          cells{c, tx},
 			Replicas:       tx.Replicas,
+			KeyStates:      tx.KeyStates,
 		}
 	}
 }

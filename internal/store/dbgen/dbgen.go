@@ -71,6 +71,9 @@ func ProviderKey(t testing.TB, db *store.DB, k store.ProviderKey) store.Provider
 	if k.Position == 0 {
 		k.Position = 1
 	}
+	if k.Weight == 0 {
+		k.Weight = 1
+	}
 	return insert(t, db, k, func(tx store.Tx) store.Table[store.ProviderKey] { return tx.ProviderKeys })
 }
 

@@ -39,6 +39,7 @@ func (t apiKeys) Insert(ctx context.Context, k store.APIKey) (store.APIKey, erro
 	if err := t.q.InsertAPIKey(ctx, sqlcgen.InsertAPIKeyParams{
 		ID: k.ID, Name: k.Name, OwnerID: k.OwnerID, TokenHash: k.TokenHash[:], Scopes: k.Scopes.String(), Ceiling: k.Ceiling.String(),
 		Providers: k.Providers.String(), Models: k.Models.String(), ExpiresAt: nullTime(k.ExpiresAt), CreatedAt: t.now(),
+		RPM: k.RPM, Concurrency: k.Concurrency,
 	}); err != nil {
 		return store.APIKey{}, t.mapErr(err)
 	}
@@ -52,7 +53,7 @@ func (t apiKeys) Update(ctx context.Context, id string, edit func(*store.APIKey)
 	return update(ctx, t.tx, id, t.Get, edit, func(k store.APIKey) (store.APIKey, error) {
 		if err := t.q.UpdateAPIKey(ctx, sqlcgen.UpdateAPIKeyParams{
 			ID: k.ID, Name: k.Name, Scopes: k.Scopes.String(), Providers: k.Providers.String(),
-			Models: k.Models.String(), ExpiresAt: nullTime(k.ExpiresAt),
+			Models: k.Models.String(), ExpiresAt: nullTime(k.ExpiresAt), RPM: k.RPM, Concurrency: k.Concurrency,
 		}); err != nil {
 			return store.APIKey{}, t.mapErr(err)
 		}
@@ -80,7 +81,7 @@ func (t apiKeys) Delete(ctx context.Context, id string) (store.APIKey, error) {
 func apiKey(r sqlcgen.APIKey, ownerName string) store.APIKey {
 	k := store.APIKey{
 		ID: r.ID, Name: r.Name, OwnerID: r.OwnerID, OwnerName: ownerName, Scopes: store.ParseSet(r.Scopes),
-		Ceiling: store.ParseSet(r.Ceiling), Providers: store.ParseSet(r.Providers), Models: store.ParseSet(r.Models),
+		Ceiling: store.ParseSet(r.Ceiling), Providers: store.ParseSet(r.Providers), Models: store.ParseSet(r.Models), RPM: r.RPM, Concurrency: r.Concurrency,
 		ExpiresAt: timeOf(r.ExpiresAt), LastUsedAt: timeOf(r.LastUsedAt), CreatedAt: r.CreatedAt.UTC(),
 	}
 	copy(k.TokenHash[:], r.TokenHash)

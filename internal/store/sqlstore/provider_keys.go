@@ -88,7 +88,7 @@ func (t providerKeys) Insert(ctx context.Context, k store.ProviderKey) (store.Pr
 	r, err := t.q.InsertAIProviderKey(ctx, sqlcgen.InsertAIProviderKeyParams{
 		ID: k.ID, ProviderID: k.ProviderID, APIKey: sealed, APIKeyKeyID: keyID.String, Position: k.Position,
 		Label: k.Label, Hint: k.Hint, Fingerprint: k.Fingerprint, Disabled: k.Disabled,
-		ExpiresAt: nullTime(k.ExpiresAt), SecretRevision: k.SecretRevision, CreatedAt: now, UpdatedAt: now,
+		ExpiresAt: nullTime(k.ExpiresAt), SecretRevision: k.SecretRevision, CreatedAt: now, UpdatedAt: now, Weight: k.Weight,
 	})
 	if err != nil {
 		return store.ProviderKey{}, t.mapErr(err)
@@ -103,7 +103,7 @@ func (t providerKeys) Update(ctx context.Context, id string, edit func(*store.Pr
 			return store.ProviderKey{}, err
 		}
 		r, err := t.q.UpdateAIProviderKey(ctx, sqlcgen.UpdateAIProviderKeyParams{
-			ID: k.ID, APIKey: sealed, APIKeyKeyID: keyID.String, Position: k.Position, Label: k.Label, Hint: k.Hint,
+			ID: k.ID, APIKey: sealed, APIKeyKeyID: keyID.String, Position: k.Position, Weight: k.Weight, Label: k.Label, Hint: k.Hint,
 			Fingerprint: k.Fingerprint, Disabled: k.Disabled, ExpiresAt: nullTime(k.ExpiresAt),
 			SecretRevision: k.SecretRevision, UpdatedAt: t.now(),
 		})
@@ -145,7 +145,7 @@ func joinedKey(r sqlcgen.GetAIProviderKeyByIDRow) store.ProviderKey {
 func providerKey(r sqlcgen.AIProviderKey) store.ProviderKey {
 	return store.ProviderKey{
 		ID: r.ID, ProviderID: r.ProviderID, APIKey: secret.FromSealed(r.APIKey), KeyID: r.APIKeyKeyID,
-		Position: r.Position, Label: r.Label, Hint: r.Hint, Fingerprint: r.Fingerprint, Disabled: r.Disabled,
+		Position: r.Position, Weight: r.Weight, Label: r.Label, Hint: r.Hint, Fingerprint: r.Fingerprint, Disabled: r.Disabled,
 		ExpiresAt: timeOf(r.ExpiresAt), LastUsedAt: timeOf(r.LastUsedAt), SecretRevision: r.SecretRevision,
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}

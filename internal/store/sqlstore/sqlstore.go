@@ -203,6 +203,7 @@ func (t *tx) tables() store.Tx {
 		Credentials:    credentials{t},
 		Cells:          cells{t},
 		Replicas:       replicas{t},
+		KeyStates:      keyStates{t},
 	}
 }
 

@@ -33,13 +33,13 @@ SELECT COUNT(*) FROM ai_provider_keys WHERE provider_id = $1;
 -- name: InsertAIProviderKey :one
 INSERT INTO ai_provider_keys (
     id, provider_id, api_key, api_key_key_id, position, label, hint, fingerprint, disabled,
-    expires_at, secret_revision, created_at, updated_at
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+    expires_at, secret_revision, created_at, updated_at, weight
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 RETURNING *;
 
 -- name: UpdateAIProviderKey :one
 UPDATE ai_provider_keys
-SET api_key = @api_key, api_key_key_id = @api_key_key_id, position = @position, label = @label, hint = @hint,
+SET api_key = @api_key, api_key_key_id = @api_key_key_id, position = @position, weight = @weight, label = @label, hint = @hint,
     fingerprint = @fingerprint, disabled = @disabled, expires_at = @expires_at,
     secret_revision = @secret_revision, updated_at = @updated_at
 WHERE id = @id

@@ -18,12 +18,13 @@ ORDER BY api_keys.id LIMIT @max_rows;
 SELECT COUNT(*) FROM api_keys WHERE owner_id = $1;
 
 -- name: InsertAPIKey :exec
-INSERT INTO api_keys (id, name, owner_id, token_hash, scopes, ceiling, providers, models, expires_at, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+INSERT INTO api_keys (id, name, owner_id, token_hash, scopes, ceiling, providers, models, expires_at, created_at, rpm, concurrency)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
 
 -- name: UpdateAPIKey :exec
 UPDATE api_keys
-SET name = @name, scopes = @scopes, providers = @providers, models = @models, expires_at = @expires_at
+SET name = @name, scopes = @scopes, providers = @providers, models = @models, expires_at = @expires_at,
+    rpm = @rpm, concurrency = @concurrency
 WHERE id = @id;
 
 -- name: TouchAPIKey :exec

@@ -23,7 +23,7 @@ func (q *Queries) CountAIProviderKeys(ctx context.Context, providerID string) (i
 }
 
 const deleteAIProviderKey = `-- name: DeleteAIProviderKey :one
-DELETE FROM ai_provider_keys WHERE id = $1 RETURNING id, provider_id, api_key, api_key_key_id, position, label, hint, fingerprint, disabled, expires_at, last_used_at, secret_revision, created_at, updated_at
+DELETE FROM ai_provider_keys WHERE id = $1 RETURNING id, provider_id, api_key, api_key_key_id, position, label, hint, fingerprint, disabled, expires_at, last_used_at, secret_revision, created_at, updated_at, weight
 `
 
 func (q *Queries) DeleteAIProviderKey(ctx context.Context, id string) (AIProviderKey, error) {
@@ -44,12 +44,13 @@ func (q *Queries) DeleteAIProviderKey(ctx context.Context, id string) (AIProvide
 		&i.SecretRevision,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Weight,
 	)
 	return i, err
 }
 
 const getAIProviderKeyByID = `-- name: GetAIProviderKeyByID :one
-SELECT ai_provider_keys.id, ai_provider_keys.provider_id, ai_provider_keys.api_key, ai_provider_keys.api_key_key_id, ai_provider_keys.position, ai_provider_keys.label, ai_provider_keys.hint, ai_provider_keys.fingerprint, ai_provider_keys.disabled, ai_provider_keys.expires_at, ai_provider_keys.last_used_at, ai_provider_keys.secret_revision, ai_provider_keys.created_at, ai_provider_keys.updated_at, ai_providers.base_url
+SELECT ai_provider_keys.id, ai_provider_keys.provider_id, ai_provider_keys.api_key, ai_provider_keys.api_key_key_id, ai_provider_keys.position, ai_provider_keys.label, ai_provider_keys.hint, ai_provider_keys.fingerprint, ai_provider_keys.disabled, ai_provider_keys.expires_at, ai_provider_keys.last_used_at, ai_provider_keys.secret_revision, ai_provider_keys.created_at, ai_provider_keys.updated_at, ai_provider_keys.weight, ai_providers.base_url
 FROM ai_provider_keys JOIN ai_providers ON ai_providers.id = ai_provider_keys.provider_id
 WHERE ai_provider_keys.id = $1
 `
@@ -77,13 +78,14 @@ func (q *Queries) GetAIProviderKeyByID(ctx context.Context, id string) (GetAIPro
 		&i.AIProviderKey.SecretRevision,
 		&i.AIProviderKey.CreatedAt,
 		&i.AIProviderKey.UpdatedAt,
+		&i.AIProviderKey.Weight,
 		&i.BaseURL,
 	)
 	return i, err
 }
 
 const getAIProviderKeys = `-- name: GetAIProviderKeys :many
-SELECT ai_provider_keys.id, ai_provider_keys.provider_id, ai_provider_keys.api_key, ai_provider_keys.api_key_key_id, ai_provider_keys.position, ai_provider_keys.label, ai_provider_keys.hint, ai_provider_keys.fingerprint, ai_provider_keys.disabled, ai_provider_keys.expires_at, ai_provider_keys.last_used_at, ai_provider_keys.secret_revision, ai_provider_keys.created_at, ai_provider_keys.updated_at, ai_providers.base_url
+SELECT ai_provider_keys.id, ai_provider_keys.provider_id, ai_provider_keys.api_key, ai_provider_keys.api_key_key_id, ai_provider_keys.position, ai_provider_keys.label, ai_provider_keys.hint, ai_provider_keys.fingerprint, ai_provider_keys.disabled, ai_provider_keys.expires_at, ai_provider_keys.last_used_at, ai_provider_keys.secret_revision, ai_provider_keys.created_at, ai_provider_keys.updated_at, ai_provider_keys.weight, ai_providers.base_url
 FROM ai_provider_keys JOIN ai_providers ON ai_providers.id = ai_provider_keys.provider_id
 ORDER BY ai_provider_keys.provider_id, ai_provider_keys.position, ai_provider_keys.created_at, ai_provider_keys.id
 `
@@ -117,6 +119,7 @@ func (q *Queries) GetAIProviderKeys(ctx context.Context) ([]GetAIProviderKeysRow
 			&i.AIProviderKey.SecretRevision,
 			&i.AIProviderKey.CreatedAt,
 			&i.AIProviderKey.UpdatedAt,
+			&i.AIProviderKey.Weight,
 			&i.BaseURL,
 		); err != nil {
 			return nil, err
@@ -133,7 +136,7 @@ func (q *Queries) GetAIProviderKeys(ctx context.Context) ([]GetAIProviderKeysRow
 }
 
 const getAIProviderKeysByProviderID = `-- name: GetAIProviderKeysByProviderID :many
-SELECT ai_provider_keys.id, ai_provider_keys.provider_id, ai_provider_keys.api_key, ai_provider_keys.api_key_key_id, ai_provider_keys.position, ai_provider_keys.label, ai_provider_keys.hint, ai_provider_keys.fingerprint, ai_provider_keys.disabled, ai_provider_keys.expires_at, ai_provider_keys.last_used_at, ai_provider_keys.secret_revision, ai_provider_keys.created_at, ai_provider_keys.updated_at, ai_providers.base_url
+SELECT ai_provider_keys.id, ai_provider_keys.provider_id, ai_provider_keys.api_key, ai_provider_keys.api_key_key_id, ai_provider_keys.position, ai_provider_keys.label, ai_provider_keys.hint, ai_provider_keys.fingerprint, ai_provider_keys.disabled, ai_provider_keys.expires_at, ai_provider_keys.last_used_at, ai_provider_keys.secret_revision, ai_provider_keys.created_at, ai_provider_keys.updated_at, ai_provider_keys.weight, ai_providers.base_url
 FROM ai_provider_keys JOIN ai_providers ON ai_providers.id = ai_provider_keys.provider_id
 WHERE ai_provider_keys.provider_id = $1
 ORDER BY ai_provider_keys.position, ai_provider_keys.created_at, ai_provider_keys.id
@@ -168,6 +171,7 @@ func (q *Queries) GetAIProviderKeysByProviderID(ctx context.Context, providerID 
 			&i.AIProviderKey.SecretRevision,
 			&i.AIProviderKey.CreatedAt,
 			&i.AIProviderKey.UpdatedAt,
+			&i.AIProviderKey.Weight,
 			&i.BaseURL,
 		); err != nil {
 			return nil, err
@@ -184,7 +188,7 @@ func (q *Queries) GetAIProviderKeysByProviderID(ctx context.Context, providerID 
 }
 
 const getAIProviderKeysOfProviders = `-- name: GetAIProviderKeysOfProviders :many
-SELECT ai_provider_keys.id, ai_provider_keys.provider_id, ai_provider_keys.api_key, ai_provider_keys.api_key_key_id, ai_provider_keys.position, ai_provider_keys.label, ai_provider_keys.hint, ai_provider_keys.fingerprint, ai_provider_keys.disabled, ai_provider_keys.expires_at, ai_provider_keys.last_used_at, ai_provider_keys.secret_revision, ai_provider_keys.created_at, ai_provider_keys.updated_at, ai_providers.base_url
+SELECT ai_provider_keys.id, ai_provider_keys.provider_id, ai_provider_keys.api_key, ai_provider_keys.api_key_key_id, ai_provider_keys.position, ai_provider_keys.label, ai_provider_keys.hint, ai_provider_keys.fingerprint, ai_provider_keys.disabled, ai_provider_keys.expires_at, ai_provider_keys.last_used_at, ai_provider_keys.secret_revision, ai_provider_keys.created_at, ai_provider_keys.updated_at, ai_provider_keys.weight, ai_providers.base_url
 FROM ai_provider_keys JOIN ai_providers ON ai_providers.id = ai_provider_keys.provider_id
 WHERE ai_provider_keys.provider_id IN (
     SELECT p.id FROM ai_providers p
@@ -242,6 +246,7 @@ func (q *Queries) GetAIProviderKeysOfProviders(ctx context.Context, arg GetAIPro
 			&i.AIProviderKey.SecretRevision,
 			&i.AIProviderKey.CreatedAt,
 			&i.AIProviderKey.UpdatedAt,
+			&i.AIProviderKey.Weight,
 			&i.BaseURL,
 		); err != nil {
 			return nil, err
@@ -260,9 +265,9 @@ func (q *Queries) GetAIProviderKeysOfProviders(ctx context.Context, arg GetAIPro
 const insertAIProviderKey = `-- name: InsertAIProviderKey :one
 INSERT INTO ai_provider_keys (
     id, provider_id, api_key, api_key_key_id, position, label, hint, fingerprint, disabled,
-    expires_at, secret_revision, created_at, updated_at
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-RETURNING id, provider_id, api_key, api_key_key_id, position, label, hint, fingerprint, disabled, expires_at, last_used_at, secret_revision, created_at, updated_at
+    expires_at, secret_revision, created_at, updated_at, weight
+) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+RETURNING id, provider_id, api_key, api_key_key_id, position, label, hint, fingerprint, disabled, expires_at, last_used_at, secret_revision, created_at, updated_at, weight
 `
 
 type InsertAIProviderKeyParams struct {
@@ -279,6 +284,7 @@ type InsertAIProviderKeyParams struct {
 	SecretRevision int64
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
+	Weight         int64
 }
 
 func (q *Queries) InsertAIProviderKey(ctx context.Context, arg InsertAIProviderKeyParams) (AIProviderKey, error) {
@@ -296,6 +302,7 @@ func (q *Queries) InsertAIProviderKey(ctx context.Context, arg InsertAIProviderK
 		arg.SecretRevision,
 		arg.CreatedAt,
 		arg.UpdatedAt,
+		arg.Weight,
 	)
 	var i AIProviderKey
 	err := row.Scan(
@@ -313,6 +320,7 @@ func (q *Queries) InsertAIProviderKey(ctx context.Context, arg InsertAIProviderK
 		&i.SecretRevision,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Weight,
 	)
 	return i, err
 }
@@ -334,17 +342,18 @@ func (q *Queries) TouchAIProviderKey(ctx context.Context, arg TouchAIProviderKey
 
 const updateAIProviderKey = `-- name: UpdateAIProviderKey :one
 UPDATE ai_provider_keys
-SET api_key = $1, api_key_key_id = $2, position = $3, label = $4, hint = $5,
-    fingerprint = $6, disabled = $7, expires_at = $8,
-    secret_revision = $9, updated_at = $10
-WHERE id = $11
-RETURNING id, provider_id, api_key, api_key_key_id, position, label, hint, fingerprint, disabled, expires_at, last_used_at, secret_revision, created_at, updated_at
+SET api_key = $1, api_key_key_id = $2, position = $3, weight = $4, label = $5, hint = $6,
+    fingerprint = $7, disabled = $8, expires_at = $9,
+    secret_revision = $10, updated_at = $11
+WHERE id = $12
+RETURNING id, provider_id, api_key, api_key_key_id, position, label, hint, fingerprint, disabled, expires_at, last_used_at, secret_revision, created_at, updated_at, weight
 `
 
 type UpdateAIProviderKeyParams struct {
 	APIKey         []byte
 	APIKeyKeyID    string
 	Position       int64
+	Weight         int64
 	Label          string
 	Hint           string
 	Fingerprint    string
@@ -360,6 +369,7 @@ func (q *Queries) UpdateAIProviderKey(ctx context.Context, arg UpdateAIProviderK
 		arg.APIKey,
 		arg.APIKeyKeyID,
 		arg.Position,
+		arg.Weight,
 		arg.Label,
 		arg.Hint,
 		arg.Fingerprint,
@@ -385,6 +395,7 @@ func (q *Queries) UpdateAIProviderKey(ctx context.Context, arg UpdateAIProviderK
 		&i.SecretRevision,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Weight,
 	)
 	return i, err
 }

@@ -32,7 +32,7 @@ func (q *Queries) DeleteAPIKey(ctx context.Context, id string) error {
 }
 
 const getAPIKeyByID = `-- name: GetAPIKeyByID :one
-SELECT api_keys.id, api_keys.name, api_keys.owner_id, api_keys.token_hash, api_keys.scopes, api_keys.providers, api_keys.models, api_keys.expires_at, api_keys.last_used_at, api_keys.created_at, api_keys.ceiling, users.name AS owner_name
+SELECT api_keys.id, api_keys.name, api_keys.owner_id, api_keys.token_hash, api_keys.scopes, api_keys.providers, api_keys.models, api_keys.expires_at, api_keys.last_used_at, api_keys.created_at, api_keys.ceiling, api_keys.rpm, api_keys.concurrency, users.name AS owner_name
 FROM api_keys JOIN users ON users.id = api_keys.owner_id
 WHERE api_keys.id = $1
 `
@@ -57,13 +57,15 @@ func (q *Queries) GetAPIKeyByID(ctx context.Context, id string) (GetAPIKeyByIDRo
 		&i.APIKey.LastUsedAt,
 		&i.APIKey.CreatedAt,
 		&i.APIKey.Ceiling,
+		&i.APIKey.RPM,
+		&i.APIKey.Concurrency,
 		&i.OwnerName,
 	)
 	return i, err
 }
 
 const getAPIKeyByTokenHash = `-- name: GetAPIKeyByTokenHash :one
-SELECT api_keys.id, api_keys.name, api_keys.owner_id, api_keys.token_hash, api_keys.scopes, api_keys.providers, api_keys.models, api_keys.expires_at, api_keys.last_used_at, api_keys.created_at, api_keys.ceiling, users.id, users.name, users.roles, users.disabled, users.created_at, users.updated_at
+SELECT api_keys.id, api_keys.name, api_keys.owner_id, api_keys.token_hash, api_keys.scopes, api_keys.providers, api_keys.models, api_keys.expires_at, api_keys.last_used_at, api_keys.created_at, api_keys.ceiling, api_keys.rpm, api_keys.concurrency, users.id, users.name, users.roles, users.disabled, users.created_at, users.updated_at
 FROM api_keys JOIN users ON users.id = api_keys.owner_id
 WHERE token_hash = $1
 `
@@ -88,6 +90,8 @@ func (q *Queries) GetAPIKeyByTokenHash(ctx context.Context, tokenHash []byte) (G
 		&i.APIKey.LastUsedAt,
 		&i.APIKey.CreatedAt,
 		&i.APIKey.Ceiling,
+		&i.APIKey.RPM,
+		&i.APIKey.Concurrency,
 		&i.User.ID,
 		&i.User.Name,
 		&i.User.Roles,
@@ -99,7 +103,7 @@ func (q *Queries) GetAPIKeyByTokenHash(ctx context.Context, tokenHash []byte) (G
 }
 
 const getAPIKeys = `-- name: GetAPIKeys :many
-SELECT api_keys.id, api_keys.name, api_keys.owner_id, api_keys.token_hash, api_keys.scopes, api_keys.providers, api_keys.models, api_keys.expires_at, api_keys.last_used_at, api_keys.created_at, api_keys.ceiling, users.name AS owner_name
+SELECT api_keys.id, api_keys.name, api_keys.owner_id, api_keys.token_hash, api_keys.scopes, api_keys.providers, api_keys.models, api_keys.expires_at, api_keys.last_used_at, api_keys.created_at, api_keys.ceiling, api_keys.rpm, api_keys.concurrency, users.name AS owner_name
 FROM api_keys JOIN users ON users.id = api_keys.owner_id
 WHERE (CAST($1 AS BOOLEAN) OR owner_id = $2) AND api_keys.id > $3
 ORDER BY api_keys.id LIMIT $4
@@ -143,6 +147,8 @@ func (q *Queries) GetAPIKeys(ctx context.Context, arg GetAPIKeysParams) ([]GetAP
 			&i.APIKey.LastUsedAt,
 			&i.APIKey.CreatedAt,
 			&i.APIKey.Ceiling,
+			&i.APIKey.RPM,
+			&i.APIKey.Concurrency,
 			&i.OwnerName,
 		); err != nil {
 			return nil, err
@@ -159,21 +165,23 @@ func (q *Queries) GetAPIKeys(ctx context.Context, arg GetAPIKeysParams) ([]GetAP
 }
 
 const insertAPIKey = `-- name: InsertAPIKey :exec
-INSERT INTO api_keys (id, name, owner_id, token_hash, scopes, ceiling, providers, models, expires_at, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+INSERT INTO api_keys (id, name, owner_id, token_hash, scopes, ceiling, providers, models, expires_at, created_at, rpm, concurrency)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 `
 
 type InsertAPIKeyParams struct {
-	ID        string
-	Name      string
-	OwnerID   string
-	TokenHash []byte
-	Scopes    string
-	Ceiling   string
-	Providers string
-	Models    string
-	ExpiresAt sql.NullTime
-	CreatedAt time.Time
+	ID          string
+	Name        string
+	OwnerID     string
+	TokenHash   []byte
+	Scopes      string
+	Ceiling     string
+	Providers   string
+	Models      string
+	ExpiresAt   sql.NullTime
+	CreatedAt   time.Time
+	RPM         int64
+	Concurrency int64
 }
 
 func (q *Queries) InsertAPIKey(ctx context.Context, arg InsertAPIKeyParams) error {
@@ -188,6 +196,8 @@ func (q *Queries) InsertAPIKey(ctx context.Context, arg InsertAPIKeyParams) erro
 		arg.Models,
 		arg.ExpiresAt,
 		arg.CreatedAt,
+		arg.RPM,
+		arg.Concurrency,
 	)
 	return err
 }
@@ -209,17 +219,20 @@ func (q *Queries) TouchAPIKey(ctx context.Context, arg TouchAPIKeyParams) error 
 
 const updateAPIKey = `-- name: UpdateAPIKey :exec
 UPDATE api_keys
-SET name = $1, scopes = $2, providers = $3, models = $4, expires_at = $5
-WHERE id = $6
+SET name = $1, scopes = $2, providers = $3, models = $4, expires_at = $5,
+    rpm = $6, concurrency = $7
+WHERE id = $8
 `
 
 type UpdateAPIKeyParams struct {
-	Name      string
-	Scopes    string
-	Providers string
-	Models    string
-	ExpiresAt sql.NullTime
-	ID        string
+	Name        string
+	Scopes      string
+	Providers   string
+	Models      string
+	ExpiresAt   sql.NullTime
+	RPM         int64
+	Concurrency int64
+	ID          string
 }
 
 func (q *Queries) UpdateAPIKey(ctx context.Context, arg UpdateAPIKeyParams) error {
@@ -229,6 +242,8 @@ func (q *Queries) UpdateAPIKey(ctx context.Context, arg UpdateAPIKeyParams) erro
 		arg.Providers,
 		arg.Models,
 		arg.ExpiresAt,
+		arg.RPM,
+		arg.Concurrency,
 		arg.ID,
 	)
 	return err

@@ -75,7 +75,7 @@ func (q *Queries) CountAIProviderSettings(ctx context.Context) ([]CountAIProvide
 }
 
 const getSealedAIProviderKeys = `-- name: GetSealedAIProviderKeys :many
-SELECT ai_provider_keys.id, ai_provider_keys.provider_id, ai_provider_keys.api_key, ai_provider_keys.api_key_key_id, ai_provider_keys.position, ai_provider_keys.label, ai_provider_keys.hint, ai_provider_keys.fingerprint, ai_provider_keys.disabled, ai_provider_keys.expires_at, ai_provider_keys.last_used_at, ai_provider_keys.secret_revision, ai_provider_keys.created_at, ai_provider_keys.updated_at, ai_providers.base_url
+SELECT ai_provider_keys.id, ai_provider_keys.provider_id, ai_provider_keys.api_key, ai_provider_keys.api_key_key_id, ai_provider_keys.position, ai_provider_keys.label, ai_provider_keys.hint, ai_provider_keys.fingerprint, ai_provider_keys.disabled, ai_provider_keys.expires_at, ai_provider_keys.last_used_at, ai_provider_keys.secret_revision, ai_provider_keys.created_at, ai_provider_keys.updated_at, ai_provider_keys.weight, ai_providers.base_url
 FROM ai_provider_keys JOIN ai_providers ON ai_providers.id = ai_provider_keys.provider_id
 WHERE ai_provider_keys.api_key_key_id <> CAST($1 AS TEXT) AND ai_provider_keys.id > $2
 ORDER BY ai_provider_keys.id LIMIT $3
@@ -116,6 +116,7 @@ func (q *Queries) GetSealedAIProviderKeys(ctx context.Context, arg GetSealedAIPr
 			&i.AIProviderKey.SecretRevision,
 			&i.AIProviderKey.CreatedAt,
 			&i.AIProviderKey.UpdatedAt,
+			&i.AIProviderKey.Weight,
 			&i.BaseURL,
 		); err != nil {
 			return nil, err

@@ -54,6 +54,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteChangesBeforeStmt, err = db.PrepareContext(ctx, deleteChangesBefore); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteChangesBefore: %w", err)
 	}
+	if q.deleteKeyStatesBeforeStmt, err = db.PrepareContext(ctx, deleteKeyStatesBefore); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteKeyStatesBefore: %w", err)
+	}
 	if q.deleteReplicaStmt, err = db.PrepareContext(ctx, deleteReplica); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteReplica: %w", err)
 	}
@@ -143,6 +146,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.getInstallationStmt, err = db.PrepareContext(ctx, getInstallation); err != nil {
 		return nil, fmt.Errorf("error preparing query GetInstallation: %w", err)
+	}
+	if q.getKeyStatesStmt, err = db.PrepareContext(ctx, getKeyStates); err != nil {
+		return nil, fmt.Errorf("error preparing query GetKeyStates: %w", err)
 	}
 	if q.getOldestAuditIndexStmt, err = db.PrepareContext(ctx, getOldestAuditIndex); err != nil {
 		return nil, fmt.Errorf("error preparing query GetOldestAuditIndex: %w", err)
@@ -258,6 +264,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.updateUserStmt, err = db.PrepareContext(ctx, updateUser); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateUser: %w", err)
 	}
+	if q.upsertKeyStateStmt, err = db.PrepareContext(ctx, upsertKeyState); err != nil {
+		return nil, fmt.Errorf("error preparing query UpsertKeyState: %w", err)
+	}
 	if q.upsertReplicaStmt, err = db.PrepareContext(ctx, upsertReplica); err != nil {
 		return nil, fmt.Errorf("error preparing query UpsertReplica: %w", err)
 	}
@@ -314,6 +323,11 @@ func (q *Queries) Close() error {
 	if q.deleteChangesBeforeStmt != nil {
 		if cerr := q.deleteChangesBeforeStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteChangesBeforeStmt: %w", cerr)
+		}
+	}
+	if q.deleteKeyStatesBeforeStmt != nil {
+		if cerr := q.deleteKeyStatesBeforeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteKeyStatesBeforeStmt: %w", cerr)
 		}
 	}
 	if q.deleteReplicaStmt != nil {
@@ -464,6 +478,11 @@ func (q *Queries) Close() error {
 	if q.getInstallationStmt != nil {
 		if cerr := q.getInstallationStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getInstallationStmt: %w", cerr)
+		}
+	}
+	if q.getKeyStatesStmt != nil {
+		if cerr := q.getKeyStatesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getKeyStatesStmt: %w", cerr)
 		}
 	}
 	if q.getOldestAuditIndexStmt != nil {
@@ -656,6 +675,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing updateUserStmt: %w", cerr)
 		}
 	}
+	if q.upsertKeyStateStmt != nil {
+		if cerr := q.upsertKeyStateStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing upsertKeyStateStmt: %w", cerr)
+		}
+	}
 	if q.upsertReplicaStmt != nil {
 		if cerr := q.upsertReplicaStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing upsertReplicaStmt: %w", cerr)
@@ -710,6 +734,7 @@ type Queries struct {
 	deleteAPIKeyStmt                      *sql.Stmt
 	deleteAuditLogsBelowStmt              *sql.Stmt
 	deleteChangesBeforeStmt               *sql.Stmt
+	deleteKeyStatesBeforeStmt             *sql.Stmt
 	deleteReplicaStmt                     *sql.Stmt
 	deleteReplicasBeforeStmt              *sql.Stmt
 	deleteRoleStmt                        *sql.Stmt
@@ -740,6 +765,7 @@ type Queries struct {
 	getDBCryptKeyStmt                     *sql.Stmt
 	getDBCryptKeysStmt                    *sql.Stmt
 	getInstallationStmt                   *sql.Stmt
+	getKeyStatesStmt                      *sql.Stmt
 	getOldestAuditIndexStmt               *sql.Stmt
 	getOldestAuditIndexSinceStmt          *sql.Stmt
 	getOldestChangeStmt                   *sql.Stmt
@@ -778,6 +804,7 @@ type Queries struct {
 	updateEncryptedAIProviderSettingsStmt *sql.Stmt
 	updateRoleStmt                        *sql.Stmt
 	updateUserStmt                        *sql.Stmt
+	upsertKeyStateStmt                    *sql.Stmt
 	upsertReplicaStmt                     *sql.Stmt
 }
 
@@ -795,6 +822,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		deleteAPIKeyStmt:                      q.deleteAPIKeyStmt,
 		deleteAuditLogsBelowStmt:              q.deleteAuditLogsBelowStmt,
 		deleteChangesBeforeStmt:               q.deleteChangesBeforeStmt,
+		deleteKeyStatesBeforeStmt:             q.deleteKeyStatesBeforeStmt,
 		deleteReplicaStmt:                     q.deleteReplicaStmt,
 		deleteReplicasBeforeStmt:              q.deleteReplicasBeforeStmt,
 		deleteRoleStmt:                        q.deleteRoleStmt,
@@ -825,6 +853,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getDBCryptKeyStmt:                     q.getDBCryptKeyStmt,
 		getDBCryptKeysStmt:                    q.getDBCryptKeysStmt,
 		getInstallationStmt:                   q.getInstallationStmt,
+		getKeyStatesStmt:                      q.getKeyStatesStmt,
 		getOldestAuditIndexStmt:               q.getOldestAuditIndexStmt,
 		getOldestAuditIndexSinceStmt:          q.getOldestAuditIndexSinceStmt,
 		getOldestChangeStmt:                   q.getOldestChangeStmt,
@@ -863,6 +892,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		updateEncryptedAIProviderSettingsStmt: q.updateEncryptedAIProviderSettingsStmt,
 		updateRoleStmt:                        q.updateRoleStmt,
 		updateUserStmt:                        q.updateUserStmt,
+		upsertKeyStateStmt:                    q.upsertKeyStateStmt,
 		upsertReplicaStmt:                     q.upsertReplicaStmt,
 	}
 }

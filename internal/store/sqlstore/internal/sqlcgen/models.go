@@ -86,20 +86,23 @@ type AIProviderKey struct {
 	SecretRevision int64
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
+	Weight         int64
 }
 
 type APIKey struct {
-	ID         string
-	Name       string
-	OwnerID    string
-	TokenHash  []byte
-	Scopes     string
-	Providers  string
-	Models     string
-	ExpiresAt  sql.NullTime
-	LastUsedAt sql.NullTime
-	CreatedAt  time.Time
-	Ceiling    string
+	ID          string
+	Name        string
+	OwnerID     string
+	TokenHash   []byte
+	Scopes      string
+	Providers   string
+	Models      string
+	ExpiresAt   sql.NullTime
+	LastUsedAt  sql.NullTime
+	CreatedAt   time.Time
+	Ceiling     string
+	RPM         int64
+	Concurrency int64
 }
 
 type AuditLog struct {
@@ -155,6 +158,15 @@ type Installation struct {
 	Generation int64
 	CreatedAt  time.Time
 	KeyEpoch   int64
+}
+
+type KeyState struct {
+	KeyID     string
+	Reason    string
+	Status    int64
+	Since     time.Time
+	LeftUntil time.Time
+	WaitMs    int64
 }
 
 type Replica struct {
