@@ -31,6 +31,8 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/gateway"
 	"github.com/gatehousehq/gatehouse/internal/httpapi"
 	"github.com/gatehousehq/gatehouse/internal/keypool"
+	"github.com/gatehousehq/gatehouse/internal/keyprobe"
+	"github.com/gatehousehq/gatehouse/internal/keysync"
 	"github.com/gatehousehq/gatehouse/internal/lastuse"
 	"github.com/gatehousehq/gatehouse/internal/metrics"
 	"github.com/gatehousehq/gatehouse/internal/netguard"
@@ -94,6 +96,9 @@ type Server struct {
 	rotator   *rotation.Rotator
 	now       func() time.Time
 	transport *transport.Transport
+	pool      *keypool.Pool
+	keys      *keysync.Syncer
+	prober    *keyprobe.Prober
 	listener  net.Listener
 	http      *http.Server
 }
@@ -145,6 +150,13 @@ func (s *Server) start(ctx context.Context, o Options) (err error) {
 	}
 	s.table = routing.NewTable(s.store.db, authn.Compiler, o.Log)
 	if err := s.table.Refresh(ctx, 0); err != nil {
+		return err
+	}
+	s.pool = keypool.New(o.Now, keypool.Config{})
+	s.keys = keysync.New(keysync.Config{
+		DB: s.store.db, Who: authn.KeyWatcher, Pool: s.pool, Shared: s.store.backend.Shared(), Log: o.Log, Now: o.Now,
+	})
+	if err := s.keys.Load(ctx); err != nil {
 		return err
 	}
 	s.dropRevokedOwnerToken()
@@ -225,11 +237,10 @@ func (s *Server) rules() catalog.Rules {
 
 // handler is the whole of what the listener serves.
 func (s *Server) handler(o Options) http.Handler {
-	pool := keypool.New(o.Now, keypool.Config{})
 	// The gateway sees to the time until the first byte.
 	s.transport = transport.New(transport.Config{Policy: s.policy()})
 	gw := gateway.New(gateway.Config{
-		Snapshot: s.table.Current, Pool: pool, Transport: s.transport, Logger: o.Log, Now: o.Now, Observe: o.Observe,
+		Snapshot: s.table.Current, Pool: s.pool, Transport: s.transport, Logger: o.Log, Now: o.Now, Observe: o.Observe,
 		OnUse: func(tokenID, keyID string, at time.Time) {
 			s.uses.Token(tokenID, at)
 			s.uses.Key(keyID, at)
@@ -238,12 +249,18 @@ func (s *Server) handler(o Options) http.Handler {
 		MaxReplayBody: s.cfg.ReplayBody, MaxReplayMemory: s.cfg.ReplayMemory,
 		FirstByteTimeout: s.cfg.FirstByteTimeout, IdleTimeout: s.cfg.IdleTimeout,
 	})
+	s.prober = keyprobe.New(keyprobe.Config{
+		Pool: s.pool, Snapshot: s.table.Current, Log: o.Log, Now: o.Now,
+		Check: func(ctx context.Context, p *routing.Provider, k *routing.Key) *keypool.Outcome {
+			return gw.Check(ctx, p, k).Finding
+		},
+	})
 	api := httpapi.New(httpapi.Config{
 		DB:    s.store.db,
 		Auth:  authn.New(s.store.db, o.Now, s.events.LoginFailed),
 		Rules: s.rules(),
 		KeyState: func(providerName, keyID string) httpapi.KeyState {
-			return keyState(pool, s.table.Current().Provider(providerName), keyID)
+			return keyState(s.pool, s.table.Current().Provider(providerName), keyID)
 		},
 		Fault: func(providerName string) string {
 			if p := s.table.Current().Provider(providerName); p != nil {
@@ -251,7 +268,7 @@ func (s *Server) handler(o Options) http.Handler {
 			}
 			return ""
 		},
-		Metrics:     s.metrics(pool, o),
+		Metrics:     s.metrics(o),
 		Rotate:      s.rotator.Kick,
 		Checkpoints: s.audit, Installation: s.store.backend.Installation(),
 		Ready: s.ready, OnUse: s.uses.Token, TrustedProxies: s.cfg.TrustedProxies,
@@ -271,10 +288,10 @@ func (s *Server) handler(o Options) http.Handler {
 }
 
 // metrics returns what hands the page for Prometheus to who may see it.
-func (s *Server) metrics(pool *keypool.Pool, o Options) func(store.Actor) (http.Handler, error) {
+func (s *Server) metrics(o Options) func(store.Actor) (http.Handler, error) {
 	page := metrics.Handler(metrics.Source{
 		Version: o.Version.Version, Snapshot: s.table.Current, KeyStates: keypool.StateNames(),
-		KeyState: func(k routing.Key) string { return pool.State(k).Name },
+		KeyState: func(k routing.Key) string { return s.pool.State(k).Name },
 		KeyEpoch: func() int64 { return s.store.ring.Current().Epoch },
 		DataKeys: func() int { return len(s.store.ring.Current().ByDigest) },
 	})
@@ -370,6 +387,8 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	work.Go(func() { s.table.Follow(background, every) })
 	work.Go(func() { s.uses.Run(background, flushUses) })
+	work.Go(func() { s.keys.Run(background) })
+	work.Go(func() { s.prober.Run(background) })
 	work.Go(func() { s.events.Run(background, s.store.db) })
 	work.Go(func() { s.retain(background, s.now) })
 	work.Go(func() { s.keeper.Run(background) })

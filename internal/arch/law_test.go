@@ -31,6 +31,7 @@ var law = map[string]rule{
 	"internal/accounts": {own: []string{"internal/rbac", "internal/store"}, modules: []string{uuid}},
 	"internal/seed":     {own: []string{"internal/catalog", "internal/origin", "internal/secret", "internal/settings", "internal/store"}},
 	"internal/tally":    {own: []string{"internal/rbac", "internal/store"}},
+	"internal/keysync":  {own: []string{"internal/keypool", "internal/store"}},
 	"internal/lastuse":  {own: []string{"internal/rbac", "internal/store"}},
 	"internal/keyring":  {own: []string{"internal/secret", "internal/store", "internal/store/dbcrypt"}},
 	"internal/custody":  {own: []string{"internal/rbac", "internal/secret", "internal/store"}},
@@ -72,6 +73,7 @@ var law = map[string]rule{
 	"internal/transport":          {own: []string{"internal/netguard"}},
 	"internal/usage":              {modules: []string{gjson}},
 	"internal/metrics":            {own: []string{"internal/routing"}, modules: []string{prometheus}},
+	"internal/keyprobe":           {own: []string{"internal/keypool", "internal/routing"}},
 	"internal/keypool":            {own: []string{"internal/routing"}},
 	"internal/routing":            {own: []string{"internal/rbac", "internal/secret", "internal/settings", "internal/store", "internal/token"}},
 	"internal/upstream":           {own: []string{"internal/secret"}},
@@ -168,7 +170,7 @@ var databases = guard{
 // storeless are packages that must not import the store or what is below it,
 // not even in tests: what does not know of the database cannot wait for it.
 var storeless = []string{
-	"internal/gateway", "internal/keypool", "internal/upstream", "internal/upstream/anthropic", "internal/upstream/openai",
+	"internal/gateway", "internal/keypool", "internal/keyprobe", "internal/upstream", "internal/upstream/anthropic", "internal/upstream/openai",
 }
 
 // shapeless are names that say nothing about what a package is for.

@@ -90,6 +90,7 @@ type entry struct {
 	until  time.Time // left out before this
 	wait   time.Duration
 	trial  time.Time // one is trying it, for as long as this
+	tried  bool      // and it was found to be accepted
 }
 
 // New returns a Pool in which every key is ready.
@@ -122,7 +123,14 @@ func (p *Pool) Report(id string, o Outcome) {
 	if o.Reason == "" {
 		// A success that was under way before the trouble began says nothing
 		// about it.
-		if known && !o.Began.Before(e.since) {
+		switch {
+		case !known || o.Began.Before(e.since):
+		case o.Trial:
+			// The upstream knows the key again. That it serves requests is shown by the
+			// first of them, and by one at a time.
+			p.entries[id] = entry{failed: e.failed, reason: e.reason, status: e.status, since: now, until: now, wait: e.wait, tried: true}
+			p.tell(id)
+		default:
 			delete(p.entries, id)
 			p.well[id] = now
 			p.tell(id)

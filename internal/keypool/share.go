@@ -10,8 +10,9 @@ type Finding struct {
 	Reason Reason
 	// Status is the upstream's.
 	Status int
-	// Since is when that was; of two the later counts. Until and Wait are
-	// for how long the key is left out.
+	// Since is when that was; of two the later counts. Until and Wait are for how
+	// long the key is left out: if Until is no later than Since, it was tried then
+	// and is accepted again.
 	Since, Until time.Time
 	Wait         time.Duration
 }
@@ -66,7 +67,7 @@ func (p *Pool) Merge(found []Finding) {
 			delete(p.entries, r.KeyID)
 			p.well[r.KeyID] = r.Since
 		case now.Before(r.Until.Add(remember)):
-			p.entries[r.KeyID] = entry{failed: r.Reason != RateLimited, reason: r.Reason, status: r.Status, since: r.Since, until: r.Until, wait: r.Wait}
+			p.entries[r.KeyID] = entry{failed: r.Reason != RateLimited, reason: r.Reason, status: r.Status, since: r.Since, until: r.Until, wait: r.Wait, tried: !r.Until.After(r.Since)}
 		}
 	}
 	p.sweep(now)
@@ -103,7 +104,7 @@ type Refusal struct {
 }
 
 // Refused returns the keys that are left out because they were refused, or that
-// are coming back from it.
+// are coming back from it and were not tried since.
 func (p *Pool) Refused() (out []Refusal) {
 	if p.troubled.Load() == 0 {
 		return nil
@@ -111,7 +112,7 @@ func (p *Pool) Refused() (out []Refusal) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	for id, e := range p.entries {
-		if e.failed {
+		if e.failed && !e.tried {
 			out = append(out, Refusal{id, e.reason, e.until, e.wait})
 		}
 	}

@@ -101,6 +101,32 @@ func TestTheLaterFindingWins(t *testing.T) {
 	}
 }
 
+// What was tried and is accepted again is known as that, too.
+func TestATrialIsShared(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	a, b := keypool.New(c.now, keypool.Config{}), keypool.New(c.now, keypool.Config{})
+	a.Report("k", keypool.Outcome{Reason: keypool.Unauthorized})
+	b.Merge(a.TakeChanges())
+	c.advance(time.Second)
+	a.Report("k", keypool.Outcome{Trial: true})
+	b.Merge(a.TakeChanges())
+	for name, p := range map[string]*keypool.Pool{"here": a, "there": b} {
+		if got := p.State(routing.Key{ID: "k"}).Name; got != keypool.Ready || len(p.Refused()) != 0 {
+			t.Errorf("%s it is %s, to be tried: %v", name, got, p.Refused())
+		}
+		first := p.Order(of(keys("k")))
+		if second := p.Order(of(keys("k"))); first.Len() != 1 || second.Len() != 0 {
+			t.Errorf("%s it is not one request's to try", name)
+		}
+		// The history counts: it was accepted in vain.
+		p.Report("k", keypool.Outcome{Reason: keypool.Unauthorized})
+		if got := p.State(routing.Key{ID: "k"}).Until.Sub(c.now()); got != 2*time.Minute {
+			t.Errorf("%s the next wait is %v", name, got)
+		}
+	}
+}
+
 // A limit that many requests run into is told once.
 func TestABurstIsToldOnce(t *testing.T) {
 	t.Parallel()

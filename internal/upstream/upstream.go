@@ -42,6 +42,10 @@ type Dialect struct {
 	// is past, or makes no sense.
 	Limits     []Limit
 	ParseReset func(value string, now time.Time) time.Duration
+	// ProbePath, ProbeQuery and ProbeHeader are a GET that costs nothing, and that
+	// only a key that is accepted is answered with success.
+	ProbePath, ProbeQuery string
+	ProbeHeader           http.Header
 	// AppendError appends the body of an error to dst.
 	AppendError func(dst []byte, e Error) []byte
 }
@@ -91,6 +95,28 @@ func (d *Dialect) URL(base *url.URL, path, query string) (*url.URL, error) {
 	}
 	// With RawPath, what is sent is the path as it was written.
 	return &url.URL{Scheme: base.Scheme, Host: base.Host, Path: decoded, RawPath: raw, RawQuery: query}, nil
+}
+
+// Probe returns a request that shows whether a key is accepted at base. The zero
+// key is none.
+func (d *Dialect) Probe(base *url.URL, key secret.Text) (*http.Request, error) {
+	u, err := d.URL(base, d.ProbePath, d.ProbeQuery)
+	if err != nil {
+		return nil, err
+	}
+	h := d.ProbeHeader.Clone()
+	if h == nil {
+		h = http.Header{}
+	}
+	h.Set("Accept", "application/json")
+	h.Set("User-Agent", "gatehouse")
+	if !key.IsZero() {
+		d.SetCredential(h, key)
+	}
+	return &http.Request{
+		Method: http.MethodGet, URL: u, Host: u.Host, Header: h,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}, nil
 }
 
 // SetCredential puts key into h.

@@ -32,6 +32,9 @@ func Dialect() *upstream.Dialect {
 			{Remaining: "Anthropic-Ratelimit-Output-Tokens-Remaining", Reset: "Anthropic-Ratelimit-Output-Tokens-Reset"},
 		},
 		ParseReset:  parseReset,
+		ProbePath:   "models",
+		ProbeQuery:  "limit=1",
+		ProbeHeader: http.Header{"Anthropic-Version": {"2023-06-01"}},
 		AppendError: appendError,
 	}
 }

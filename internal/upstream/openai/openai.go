@@ -33,6 +33,7 @@ func Dialect() *upstream.Dialect {
 			{Remaining: "X-Ratelimit-Remaining-Project-Tokens", Reset: "X-Ratelimit-Reset-Project-Tokens"},
 		},
 		ParseReset:  parseReset,
+		ProbePath:   "models",
 		AppendError: appendError,
 	}
 }
