@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/gatehousehq/gatehouse/internal/keypool"
@@ -63,8 +62,7 @@ func (x *exchange) try(key *routing.Key, last, again bool) (answered bool) {
 
 	ctx, cancel := context.WithCancel(x.r.Context())
 	defer cancel()
-	t.watch.start(cfg.FirstByteTimeout, cancel)
-	defer t.watch.stop()
+	x.watch.attempt(cancel)
 	req, err := t.request(ctx)
 	if err != nil {
 		t.note().Outcome = providerFault.reason
@@ -72,6 +70,9 @@ func (x *exchange) try(key *routing.Key, last, again bool) (answered bool) {
 		return true
 	}
 	res, err := cfg.Transport.RoundTrip(req)
+	if b := x.body.sent; b != nil {
+		b.seal()
+	}
 	if err != nil {
 		return t.unanswered(err)
 	}
@@ -135,7 +136,7 @@ func (t *tryState) request(ctx context.Context) (*http.Request, error) {
 		return nil, err
 	}
 	u.ForceQuery = x.r.URL.ForceQuery
-	h := make(http.Header, 16)
+	h := make(http.Header, len(x.r.Header)+len(x.provider.Headers))
 	x.g.requestHeaders.copyTo(h, x.r.Header)
 	if _, ok := h["User-Agent"]; !ok {
 		h["User-Agent"] = nil // keeps net/http from putting in its own
@@ -146,13 +147,15 @@ func (t *tryState) request(ctx context.Context) (*http.Request, error) {
 	for name, value := range x.provider.Headers {
 		h.Set(name, value)
 	}
-	req := &http.Request{
-		Method: x.r.Method, URL: u, Host: u.Host, Header: h,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}
-	x.body.attach(req, t.watch.progress)
-	return req.WithContext(ctx), nil
+	req := noRequest.WithContext(ctx)
+	req.Method, req.URL, req.Host, req.Header = x.r.Method, u, u.Host, h
+	req.Proto, req.ProtoMajor, req.ProtoMinor = "HTTP/1.1", 1, 1
+	x.body.attach(req, x.watch.answerLater)
+	return req, nil
 }
+
+// noRequest is for making requests with a context, without a copy of each.
+var noRequest http.Request
 
 // unanswered handles an attempt that no response came of.
 func (t *tryState) unanswered(err error) (answered bool) {
@@ -163,7 +166,7 @@ func (t *tryState) unanswered(err error) (answered bool) {
 		return true
 	}
 	kind := kindOf(err)
-	if t.watch.fired.Load() {
+	if x.watch.cancelled() {
 		kind = kindTimeout
 	}
 	t.note().Outcome = string(kind)
@@ -212,7 +215,7 @@ func (x *exchange) clientFault() *refusal {
 // failed handles a response of status 400 or above.
 func (t *tryState) failed(res *http.Response) (answered bool) {
 	x := t.x
-	t.watch.reset(x.g.cfg.IdleTimeout)
+	x.watch.wait(forUpstream)
 	raw, err := io.ReadAll(io.LimitReader(res.Body, maxErrorBody))
 	if err != nil {
 		return t.unanswered(err)
@@ -361,22 +364,3 @@ func reasonOf(v upstream.Verdict, status int) keypool.Reason {
 		return keypool.Forbidden
 	}
 }
-
-// A watch cancels an attempt that makes no progress.
-type watch struct {
-	timer *time.Timer
-	first time.Duration
-	fired atomic.Bool
-}
-
-func (w *watch) start(d time.Duration, cancel context.CancelFunc) {
-	w.first = d
-	w.timer = time.AfterFunc(d, func() {
-		w.fired.Store(true)
-		cancel()
-	})
-}
-
-func (w *watch) reset(d time.Duration) { w.timer.Reset(d) }
-func (w *watch) progress()             { w.timer.Reset(w.first) }
-func (w *watch) stop()                 { w.timer.Stop() }

@@ -15,11 +15,14 @@ import (
 // sent with one key after the other, or streamed, once.
 type body struct {
 	replayable bool
-	held       []byte // if replayable; empty is no body
-	reserved   int64  // of the memory for bodies, to be given back
+	held       []byte    // if replayable; empty is no body
+	buf        *buffer   // what held is part of
+	sent       *heldBody // what the current attempt sends
+	reserved   int64     // of the memory for bodies, to be given back
 
 	stream *clientBody // if not replayable
 	length int64       // of the stream; -1 is unknown
+	last   [1]byte     // for the end of the body
 }
 
 // hold reads the body if it may be held, and prepares to stream it if not.
@@ -35,49 +38,57 @@ func (x *exchange) hold() *refusal {
 			x.stream(nil, r.ContentLength)
 			return nil
 		}
-		buf := make([]byte, r.ContentLength)
-		n, err := x.fill(buf)
-		if n == len(buf) && err == nil {
+		x.keep(newBuffer(int(r.ContentLength)))
+		n, err := x.fill(x.body.held)
+		if n == len(x.body.held) && err == nil {
 			// The server notices a client that leaves only once the end of the
 			// body has been read.
-			_, err = x.fill(make([]byte, 1))
+			_, err = x.fill(x.body.last[:])
 		}
-		if !errors.Is(err, io.EOF) || n < len(buf) {
+		if !errors.Is(err, io.EOF) || n < len(x.body.held) {
 			return x.bodyError(err)
 		}
-		x.body.held = buf
 	default:
 		if bad := x.holdChunked(most); bad != nil || !x.body.replayable {
 			return bad
 		}
 	}
 	x.body.replayable = true
-	_ = x.ctl.SetReadDeadline(time.Time{}) // not every ResponseWriter has deadlines
 	return nil
+}
+
+// keep makes b the memory of the body, in place of what was.
+func (x *exchange) keep(b *buffer) {
+	if x.body.buf != nil {
+		x.body.buf.drop()
+	}
+	x.body.buf, x.body.held = b, b.b
 }
 
 // holdChunked reads a body of unknown length, in growing steps, and changes to
 // streaming when it gets too large.
 func (x *exchange) holdChunked(most int64) *refusal {
-	var buf []byte
+	have := 0
 	for size := int64(16 << 10); ; size *= 2 {
 		size = min(size, most+1) // one more shows that there is more
-		if !x.reserve(size - int64(len(buf))) {
-			x.stream(buf, -1)
+		if !x.reserve(size - int64(have)) {
+			x.stream(x.body.held[:have], -1)
 			return nil
 		}
-		grown := make([]byte, size)
-		old := copy(grown, buf)
-		n, err := x.fill(grown[old:])
-		buf = grown[:old+n]
+		grown := newBuffer(int(size))
+		copy(grown.b, x.body.held[:have])
+		x.keep(grown)
+		n, err := x.fill(grown.b[have:])
+		have += n
 		switch {
-		case errors.Is(err, io.EOF) && int64(len(buf)) <= most:
-			x.body.held, x.body.replayable = buf, true
+		case errors.Is(err, io.EOF) && int64(have) <= most:
+			x.body.held, x.body.replayable = grown.b[:have], true
+			grown.b = x.body.held // it is what is sent
 			return nil
 		case err != nil && !errors.Is(err, io.EOF):
 			return x.bodyError(err)
-		case int64(len(buf)) > most:
-			x.stream(buf, -1)
+		case int64(have) > most:
+			x.stream(grown.b[:have], -1)
 			return nil
 		}
 	}
@@ -87,10 +98,11 @@ func (x *exchange) holdChunked(most int64) *refusal {
 func (x *exchange) fill(buf []byte) (n int, err error) {
 	for n < len(buf) && err == nil {
 		var m int
-		_ = x.ctl.SetReadDeadline(time.Now().Add(x.g.cfg.IdleTimeout)) // not every ResponseWriter has deadlines
+		x.watch.wait(forRequest)
 		m, err = x.r.Body.Read(buf[n:])
 		n += m
 	}
+	x.watch.wait(forNothing)
 	return n, err
 }
 
@@ -99,8 +111,11 @@ func (x *exchange) stream(read []byte, length int64) {
 	// An upstream may answer before it has the whole body; the server would
 	// otherwise wait for the rest before it sends that answer on.
 	_ = x.ctl.EnableFullDuplex() // only HTTP/1 needs it
+	// A transport may read what has been read when all this is over: it does not
+	// serve again.
+	x.body.buf = nil
 	x.body.length = length
-	x.body.stream = &clientBody{r: io.MultiReader(bytes.NewReader(read), x.r.Body), ctl: x.ctl, idle: x.g.cfg.IdleTimeout}
+	x.body.stream = &clientBody{r: io.MultiReader(bytes.NewReader(read), x.r.Body), ctl: http.NewResponseController(x.w), idle: x.g.cfg.IdleTimeout}
 }
 
 // bodyError says what a failed read of the client's body means.
@@ -137,7 +152,10 @@ func (x *exchange) release() {
 		x.body.reserved = 0
 		x.g.replayLeft.Add(n)
 	}
-	x.body.held = nil
+	if b := x.body.buf; b != nil {
+		b.drop()
+	}
+	x.body.held, x.body.buf = nil, nil
 }
 
 // letGo ends the exchange's part in a stream that a transport may still hold.
@@ -162,66 +180,33 @@ func (b *body) attach(req *http.Request, progress func()) {
 		b.stream.progress = progress
 		req.Body, req.ContentLength = b.stream, b.length
 	case len(b.held) > 0:
-		held := b.held
-		req.GetBody = func() (io.ReadCloser, error) { return newHeldBody(held), nil }
-		req.Body, req.ContentLength = newHeldBody(held), int64(len(held))
+		b.sent = newHeldBody(b.buf)
+		req.GetBody = b.sent.again
+		req.Body, req.ContentLength = b.sent, int64(len(b.held))
 	}
-}
-
-// smallBody is up to which size a body may stay in memory for as long as its
-// response lasts.
-const smallBody = 64 << 10
-
-// A heldBody reads a body from memory, and lets go of it when it is closed: a
-// transport may keep the request for as long as the response lasts.
-type heldBody struct {
-	mu sync.Mutex // a transport closes while it reads
-	r  bytes.Reader
-}
-
-func newHeldBody(b []byte) io.ReadCloser {
-	if len(b) <= smallBody {
-		// net/http knows this one for what it is, and sends it in one write with
-		// the headers.
-		return io.NopCloser(bytes.NewReader(b))
-	}
-	h := &heldBody{}
-	h.r.Reset(b)
-	return h
-}
-
-func (h *heldBody) Read(p []byte) (int, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.r.Read(p)
-}
-
-func (h *heldBody) Close() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.r.Reset(nil)
-	return nil
 }
 
 // A clientBody is the client's body, to be read by a transport, which may go on
 // after the exchange is over.
 type clientBody struct {
-	r        io.Reader
-	idle     time.Duration
-	progress func()
+	r    io.Reader
+	idle time.Duration
 
-	mu    sync.Mutex
-	ctl   *http.ResponseController // nil once the exchange is over
-	ended bool                     // there is no more to read, or to be read
-	err   error                    // what it ended with, if the transport did not
+	mu       sync.Mutex
+	progress func()                   // is told of each piece
+	ctl      *http.ResponseController // nil once the exchange is over
+	ended    bool                     // there is no more to read, or to be read
+	err      error                    // what it ended with, if the transport did not
 }
 
 func (c *clientBody) Read(p []byte) (int, error) {
 	c.deadline(time.Now().Add(c.idle))
 	n, err := c.r.Read(p)
-	if n > 0 {
+	c.mu.Lock()
+	if n > 0 && c.ctl != nil {
 		c.progress()
 	}
+	c.mu.Unlock()
 	if err != nil {
 		c.deadline(time.Time{}) // what waits for the client to leave has no deadline
 		c.mu.Lock()

@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/gatehousehq/gatehouse/internal/routing"
 	"github.com/gatehousehq/gatehouse/internal/upstream"
 	"github.com/gatehousehq/gatehouse/internal/usage"
@@ -20,12 +18,19 @@ import (
 const statusClientGone = 499
 
 // An exchange is one request on its way through the gateway. It belongs to the
-// goroutine that serves the request.
+// goroutine that serves the request, and serves the next one afterwards: what
+// outlives it, as a body that a transport still reads, does not refer to it.
 type exchange struct {
-	g   *Gateway
+	g     *Gateway
+	watch watch
+	request
+}
+
+// A request is the part of an exchange that ends with it.
+type request struct {
 	w   http.ResponseWriter
 	r   *http.Request
-	ctl *http.ResponseController
+	ctl http.ResponseController
 
 	// dialect is what errors are written in: guessed from the request until the
 	// provider is known.
@@ -43,16 +48,25 @@ type exchange struct {
 	abort bool // the connection must not end as if all were well
 }
 
-func newExchange(g *Gateway, w http.ResponseWriter, r *http.Request) *exchange {
-	x := &exchange{g: g, w: w, r: r, ctl: http.NewResponseController(w)}
+// Values of headers that all responses share. Nobody changes them: there is no
+// room to append.
+var (
+	nosniff = []string{"nosniff"}
+	sandbox = []string{"sandbox"}
+	noType  []string
+)
+
+func (g *Gateway) begin(w http.ResponseWriter, r *http.Request) *exchange {
+	x := g.exchanges.Get().(*exchange)
+	x.w, x.r, x.ctl = w, r, *http.NewResponseController(w)
+	x.watch.start(&x.ctl, g.cfg.IdleTimeout, g.cfg.FirstByteTimeout)
 	x.rec.Began = g.cfg.Now()
-	x.rec.ID = uuid.Must(uuid.NewV7()).String() // its reader, crypto/rand, never fails
+	x.rec.ID = newID(x.rec.Began)
 	x.rec.Attempts = x.attempts[:0]
 	h := w.Header()
-	values := []string{x.rec.ID, "nosniff", "sandbox"}
-	h["X-Gatehouse-Request-Id"] = values[0:1:1]
-	h["X-Content-Type-Options"] = values[1:2:2]
-	h["Content-Security-Policy"] = values[2:3:3]
+	h["X-Gatehouse-Request-Id"] = []string{x.rec.ID}
+	h["X-Content-Type-Options"] = nosniff
+	h["Content-Security-Policy"] = sandbox
 	return x
 }
 
@@ -158,6 +172,7 @@ func (x *exchange) finish() {
 	if p := recover(); p != nil {
 		x.panicked(p)
 	}
+	x.watch.stop()
 	x.release()
 	x.body.letGo()
 	cfg := &x.g.cfg
@@ -177,16 +192,24 @@ func (x *exchange) finish() {
 	}
 	cfg.Logger.LogAttrs(x.r.Context(), slog.LevelInfo, "gateway request", attrs[:used]...)
 	if refused := x.rec.Status == http.StatusUnauthorized || x.rec.Status == http.StatusForbidden; refused && x.rec.Reason != "" && cfg.OnRefused != nil {
-		cfg.OnRefused(x.r, x.rec)
+		cfg.OnRefused(x.r, x.record())
 	}
 	if cfg.Observe != nil {
-		rec := x.rec
-		rec.Attempts = slices.Clone(rec.Attempts) // what keeps the record need not keep the exchange
-		cfg.Observe(rec)
+		cfg.Observe(x.record())
 	}
-	if x.abort {
+	abort := x.abort
+	x.request = request{}
+	x.g.exchanges.Put(x)
+	if abort {
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// record returns the record for someone who may keep it.
+func (x *exchange) record() usage.Record {
+	rec := x.rec
+	rec.Attempts = slices.Clone(rec.Attempts)
+	return rec
 }
 
 // panicked turns a panic into an answer. Its value may hold anything, so only

@@ -93,10 +93,12 @@ type Gateway struct {
 	responseHeaders headerSet
 
 	replayLeft atomic.Int64
+	exchanges  sync.Pool
 	buffers    sync.Pool // of *[copySize]byte
 }
 
-// copySize is how much is read from an upstream at once.
+// copySize is how much is read at once from an upstream whose transport has no
+// buffer to share.
 const copySize = 32 << 10
 
 // New returns a Gateway.
@@ -122,12 +124,13 @@ func New(cfg Config) *Gateway {
 		buffers:         sync.Pool{New: func() any { return new([copySize]byte) }},
 	}
 	g.replayLeft.Store(cfg.MaxReplayMemory)
+	g.exchanges.New = func() any { return &exchange{g: g} }
 	return g
 }
 
 // ServeHTTP serves one request.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := newExchange(g, w, r)
+	x := g.begin(w, r)
 	defer x.finish()
 	x.serve()
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/gatehousehq/gatehouse/internal/usage"
 )
@@ -18,21 +17,21 @@ func (x *exchange) relay(t *tryState, res *http.Response, begun []byte) {
 	x.release() // there is no other key from here on
 	x.rec.Status = res.StatusCode
 	h := x.w.Header()
-	h["Content-Type"] = nil // keeps net/http from guessing one
+	h["Content-Type"] = noType // keeps net/http from guessing one
 	x.g.responseHeaders.copyTo(h, res.Header)
 	x.body.mindConnection(h)
 	x.wrote = true
 	x.w.WriteHeader(res.StatusCode)
 
-	err := x.copyBody(t, res, begun)
-	_ = x.ctl.SetWriteDeadline(time.Time{}) // not every ResponseWriter has deadlines
+	err := x.copyBody(res, begun)
+	x.watch.wait(forNothing)
 	switch {
 	case err == nil:
 	case errors.Is(err, errClientGone) || x.r.Context().Err() != nil:
 		t.note().Outcome = usage.ClientGone
 		x.rec.Status, x.rec.Reason = statusClientGone, clientGone.reason
 		x.abort = true
-	case t.watch.fired.Load():
+	case x.watch.cancelled():
 		t.note().Outcome = usage.Aborted
 		x.rec.Reason = "idle_timeout"
 		x.abort = true
@@ -43,49 +42,59 @@ func (x *exchange) relay(t *tryState, res *http.Response, begun []byte) {
 	}
 }
 
-// copyBody passes the body on: one write and one flush for each read.
-func (x *exchange) copyBody(t *tryState, res *http.Response, begun []byte) error {
+// pieces is what a body is read from without a copy, see transport.Body.
+type pieces interface {
+	// Next returns what has come, and waits only if nothing has.
+	Next() ([]byte, error)
+	// Ready reports whether Next would not wait.
+	Ready() bool
+}
+
+// copied makes pieces of a body that has none.
+type copied struct {
+	r   io.Reader
+	buf *[copySize]byte
+}
+
+func (c copied) Next() ([]byte, error) {
+	n, err := c.r.Read(c.buf[:])
+	return c.buf[:n], err
+}
+
+func (copied) Ready() bool { return false }
+
+// copyBody passes the body on: one write and one flush for each piece.
+func (x *exchange) copyBody(res *http.Response, begun []byte) error {
 	if x.r.Method == http.MethodHead {
 		return nil
 	}
-	idle := x.g.cfg.IdleTimeout
+	from, ok := res.Body.(pieces)
+	if !ok {
+		buf := x.g.buffers.Get().(*[copySize]byte)
+		defer x.g.buffers.Put(buf)
+		from = copied{res.Body, buf}
+	}
 	left := res.ContentLength // negative if it is not known
-	if left < 0 && len(begun) == 0 {
+	if left < 0 && len(begun) == 0 && !from.Ready() {
 		// The start of a stream is news in itself. What has a length is an
 		// answer that is complete, and comes along with its headers.
+		x.watch.wait(forClient)
 		if x.ctl.Flush() != nil {
 			return errClientGone
 		}
-	}
-	send := func(b []byte) error {
-		_ = x.ctl.SetWriteDeadline(time.Now().Add(idle)) // not every ResponseWriter has deadlines
-		if _, err := x.w.Write(b); err != nil {
-			return errClientGone
-		}
-		if left >= 0 {
-			if left -= int64(len(b)); left == 0 {
-				return nil // the server sends what is complete
-			}
-		}
-		if x.ctl.Flush() != nil {
-			return errClientGone
-		}
-		return nil
 	}
 	if len(begun) > 0 {
-		if err := send(begun); err != nil {
+		left -= int64(len(begun))
+		if err := x.send(begun, left == 0); err != nil {
 			return err
 		}
 	}
-	buf := x.g.buffers.Get().(*[copySize]byte)
-	defer x.g.buffers.Put(buf)
 	for {
-		t.watch.reset(idle)
-		n, err := res.Body.Read(buf[:])
-		if n > 0 {
-			// The client has its own time: see SetWriteDeadline.
-			t.watch.stop()
-			if err := send(buf[:n]); err != nil {
+		x.watch.wait(forUpstream)
+		piece, err := from.Next()
+		if len(piece) > 0 {
+			left -= int64(len(piece))
+			if err := x.send(piece, left == 0 || err == io.EOF); err != nil { //nolint:errorlint // readers return it bare
 				return err
 			}
 		}
@@ -96,4 +105,17 @@ func (x *exchange) copyBody(t *tryState, res *http.Response, begun []byte) error
 			return err
 		}
 	}
+}
+
+// send sends a piece to the client. The last one is left to the server to flush,
+// which has the end to send as well.
+func (x *exchange) send(piece []byte, last bool) error {
+	x.watch.wait(forClient)
+	if _, err := x.w.Write(piece); err != nil {
+		return errClientGone
+	}
+	if !last && x.ctl.Flush() != nil {
+		return errClientGone
+	}
+	return nil
 }

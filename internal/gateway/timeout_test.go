@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -187,7 +188,7 @@ func TestAStalledRequestBodyIs408(t *testing.T) {
 // A client that does not read does not hold on to the upstream for ever.
 func TestAClientThatDoesNotReadIsCut(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(c *gateway.Config) { c.IdleTimeout = 50 * time.Millisecond })
+	h := newHouse(t, func(c *gateway.Config) { c.IdleTimeout = 200 * time.Millisecond })
 	ended := make(chan struct{})
 	h.upstream(routing.OpenAI, func(w http.ResponseWriter, r *http.Request) {
 		defer close(ended)
@@ -208,17 +209,8 @@ func TestAClientThatDoesNotReadIsCut(t *testing.T) {
 	}
 }
 
-// deadlines is a ResponseWriter that remembers the deadlines it was given.
-type deadlines struct {
-	*httptest.ResponseRecorder
-	read, write []time.Time
-}
-
-func (d *deadlines) SetReadDeadline(t time.Time) error  { d.read = append(d.read, t); return nil }
-func (d *deadlines) SetWriteDeadline(t time.Time) error { d.write = append(d.write, t); return nil }
-
 // A deadline that stayed behind would cut a later stream, or the next request
-// on the connection.
+// on the connection. What is held needs none, as long as nobody is late.
 func TestNoDeadlineStaysBehind(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]gateway.Config{"held": {}, "streamed": {MaxReplayBody: 1}} {
@@ -232,12 +224,101 @@ func TestNoDeadlineStaysBehind(t *testing.T) {
 			r := request(strings.NewReader(`{"model":"m"}`))
 			r.ContentLength = length
 			gw.ServeHTTP(w, r)
-			if w.Body.String() != "an answer" || len(w.read) < 2 || len(w.write) < 2 {
-				t.Fatalf("%s, %d: got %q with %d and %d deadlines", name, length, w.Body, len(w.read), len(w.write))
+			if w.Body.String() != "an answer" {
+				t.Fatalf("%s, %d: got %q", name, length, w.Body)
 			}
-			if !w.read[len(w.read)-1].IsZero() || !w.write[len(w.write)-1].IsZero() {
+			if held := name == "held"; held != (len(w.read) == 0) || len(w.write) != 0 {
+				t.Errorf("%s, %d: %d and %d deadlines", name, length, len(w.read), len(w.write))
+			}
+			if n := len(w.read); n > 0 && !w.read[n-1].IsZero() {
 				t.Errorf("%s, %d: a deadline stayed behind", name, length)
 			}
 		}
 	}
+}
+
+// A body that is late ends by a deadline of its connection, and not before its
+// time; a client that is late to read, too.
+func TestDeadlinesForWhoIsLate(t *testing.T) {
+	t.Parallel()
+	const limit = time.Minute
+	t.Run("to send", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			gw, request := bare(t, gateway.Config{IdleTimeout: limit}, nil)
+			began := time.Now()
+			w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+			w.onRead = func() { w.late = time.Since(began) }
+			gw.ServeHTTP(w, request(io.MultiReader(strings.NewReader("{"), &stalling{3 * limit / 4, 3, limit * 2, os.ErrDeadlineExceeded})))
+			// Three pieces came in time, and what would be the fourth did not.
+			if want := 3*(3*limit/4) + limit; w.late != want || w.Code != 408 {
+				t.Errorf("got %d, a deadline after %v, want %v", w.Code, w.late, want)
+			}
+		})
+	})
+	t.Run("to read", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			gw, request := bare(t, gateway.Config{IdleTimeout: limit}, func(r *http.Request) (*http.Response, error) {
+				return respond(r, strings.NewReader("an answer")), nil
+			})
+			began := time.Now()
+			w := &deadlines{ResponseRecorder: httptest.NewRecorder(), writes: 2 * limit}
+			w.onWrite = func() { w.late = time.Since(began) }
+			gw.ServeHTTP(w, request(strings.NewReader("{}")))
+			if w.late != limit {
+				t.Errorf("a deadline after %v, want %v", w.late, limit)
+			}
+		})
+	})
+}
+
+// A stalling reader gives a byte after each pause, some times, then waits long
+// and fails.
+type stalling struct {
+	pause time.Duration
+	times int
+	long  time.Duration
+	err   error
+}
+
+func (s *stalling) Read(p []byte) (int, error) {
+	if s.times--; s.times < 0 {
+		time.Sleep(s.long) // the bubble's time
+		return 0, s.err
+	}
+	time.Sleep(s.pause) // the bubble's time
+	p[0] = ' '
+	return 1, nil
+}
+
+// deadlines is a ResponseWriter that remembers the deadlines it was given, and
+// may take its time to write.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	read, write     []time.Time
+	onRead, onWrite func()
+	late            time.Duration
+	writes          time.Duration
+}
+
+func (d *deadlines) SetReadDeadline(t time.Time) error {
+	d.read = append(d.read, t)
+	if d.onRead != nil {
+		d.onRead()
+	}
+	return nil
+}
+
+func (d *deadlines) SetWriteDeadline(t time.Time) error {
+	d.write = append(d.write, t)
+	if d.onWrite != nil {
+		d.onWrite()
+	}
+	return nil
+}
+
+func (d *deadlines) Write(b []byte) (int, error) {
+	time.Sleep(d.writes) // zero, or the bubble's time
+	return d.ResponseRecorder.Write(b)
 }

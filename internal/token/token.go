@@ -65,10 +65,14 @@ func Valid(s string) bool {
 }
 
 // Sum returns the hash that s is stored and looked up by.
-func Sum(s string) Hash { return sha256.Sum256([]byte(s)) }
+func Sum(s string) Hash {
+	var space [64]byte // for the bytes of a token, which need no allocation so
+	return sha256.Sum256(append(space[:0], s...))
+}
 
 func checksum(s string) (out [check]byte) {
-	n := crc32.ChecksumIEEE([]byte(s))
+	var space [64]byte
+	n := crc32.ChecksumIEEE(append(space[:0], s...))
 	for i := check - 1; i >= 0; i-- {
 		out[i] = alphabet[n%62]
 		n /= 62

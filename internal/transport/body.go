@@ -37,8 +37,7 @@ type Body struct {
 	excess   int // what chunks are more than their data
 	finished bool
 	err      error  // what Next returns from now on
-	kept     []byte // what Read did not have room for
-	keptErr  error
+	ready    []byte // what has been taken out and is returned next
 
 	res http.Response
 }
@@ -47,14 +46,32 @@ type Body struct {
 // for the first byte of it. The last piece may come with the error, be it io.EOF.
 // A piece is valid until the next call of a method, and may be changed.
 func (x *Body) Next() ([]byte, error) {
+	if piece := x.ready; len(piece) > 0 {
+		x.ready = nil
+		return piece, x.err
+	}
+	return x.next(true)
+}
+
+// Ready reports whether Next would return at once.
+func (x *Body) Ready() bool {
+	if len(x.ready) == 0 && x.err == nil {
+		x.ready, _ = x.next(false) // the error stays
+	}
+	return len(x.ready) > 0 || x.err != nil
+}
+
+func (x *Body) next(wait bool) ([]byte, error) {
 	if x.err != nil {
 		return nil, x.err
 	}
 	var piece []byte
-	switch x.framing {
-	case byChunks:
-		piece, x.err = x.nextOfChunks()
-	case byClose:
+	switch {
+	case x.framing == byChunks:
+		piece, x.err = x.nextOfChunks(wait)
+	case x.in.r == x.in.w && !wait:
+		return nil, nil
+	case x.framing == byClose:
 		piece, x.err = x.nextRaw()
 	default:
 		piece, x.err = x.nextOfLength()
@@ -108,17 +125,14 @@ func (x *Body) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if len(x.kept) == 0 {
-		if x.keptErr != nil {
-			return 0, x.keptErr
-		}
-		x.kept, x.keptErr = x.Next()
+	if len(x.ready) == 0 {
+		x.ready, _ = x.next(true) // the error stays
 	}
-	n := copy(p, x.kept)
-	if x.kept = x.kept[n:]; len(x.kept) > 0 {
+	n := copy(p, x.ready)
+	if x.ready = x.ready[n:]; len(x.ready) > 0 {
 		return n, nil
 	}
-	return n, x.keptErr
+	return n, x.err
 }
 
 // Close ends the exchange. If the body has not been read to its end, so does the
@@ -126,8 +140,7 @@ func (x *Body) Read(p []byte) (int, error) {
 func (x *Body) Close() error {
 	x.finish(false)
 	x.in.release()
-	x.kept, x.keptErr = nil, errBodyClosed
-	x.err = errBodyClosed
+	x.ready, x.err = nil, errBodyClosed
 	return nil
 }
 

@@ -27,7 +27,7 @@ const (
 
 // nextOfChunks returns the data of all the chunks that have come. It moves them
 // together in the buffer, over the lines between them.
-func (x *Body) nextOfChunks() ([]byte, error) {
+func (x *Body) nextOfChunks(wait bool) ([]byte, error) {
 	in := &x.in
 	start := in.r
 	end := start // of the data
@@ -39,7 +39,7 @@ func (x *Body) nextOfChunks() ([]byte, error) {
 			return in.b[start:end], err
 		case more:
 			continue
-		case end > start:
+		case end > start || !wait:
 			return in.b[start:end], nil
 		}
 		if err := in.fill(); err != nil {

@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -319,4 +320,75 @@ func TestManyAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// Who reads a part may go on with Next, and the other way round.
+func TestReadAndNextTakeTurns(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]string{
+		"with a length": "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789",
+		"in chunks":     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n0123\r\n6\r\n456789\r\n0\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			up := listen(t, answering(answer))
+			tr := newTransport(t, transport.Config{})
+			for range 2 {
+				res, err := tr.RoundTrip(get(t, up.url))
+				if err != nil {
+					t.Fatal(err)
+				}
+				body := res.Body.(*transport.Body)
+				b := make([]byte, 3)
+				n, err := body.Read(b)
+				got := string(b[:n])
+				for err == nil {
+					if !body.Ready() && len(got) == 3 {
+						t.Error("what is there is not ready")
+					}
+					var piece []byte
+					piece, err = body.Next()
+					got += string(piece)
+				}
+				if got != "0123456789" || err != io.EOF {
+					t.Errorf("got %q, %v", got, err)
+				}
+				body.Close()
+			}
+			if n := up.conns.Load(); n != 1 {
+				t.Errorf("%d connections", n)
+			}
+		})
+	}
+}
+
+// What has not come is not ready, nor is a line around a chunk.
+func TestReadyDoesNotWait(t *testing.T) {
+	t.Parallel()
+	step := make(chan string)
+	up := listen(t, func(w *wire) {
+		w.request()
+		for s := range step {
+			w.say("%s", s)
+		}
+	})
+	defer close(step)
+	tr := newTransport(t, transport.Config{})
+	go func() { step <- "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5" }()
+	res, err := tr.RoundTrip(get(t, up.url))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body := res.Body.(*transport.Body)
+	for _, s := range []string{"\r\nhello\r", "\n1\r\n!\r\n0\r\n", "\r\n"} {
+		if body.Ready() {
+			t.Errorf("before %q it is ready", s)
+		}
+		step <- s
+		body.Next()
+	}
+	if !body.Ready() {
+		t.Error("the end is not ready")
+	}
 }
