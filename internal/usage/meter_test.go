@@ -146,7 +146,11 @@ func TestMeterReadsEveryKind(t *testing.T) {
 				if got := meter(s.kind, "", "", body); got != want {
 					t.Errorf("without a Content-Type: %+v, want %+v", got, want)
 				}
-				for i := range body {
+				step := 1
+				if form != "as it is" {
+					step = 11 // the fuzz target has the rest
+				}
+				for i := 0; i < len(body); i += step {
 					if got := meter(s.kind, s.contentType(), "", body[:i], nil, body[i:]); got != want {
 						t.Fatalf("cut at %d: %+v, want %+v", i, got, want)
 					}

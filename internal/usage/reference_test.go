@@ -22,12 +22,16 @@ type reference struct {
 func byReference(kind usage.Kind, stream bool, body []byte) (usage.Tokens, string, bool) {
 	r := reference{kind: kind}
 	ok := true
-	docs := []string{strings.TrimLeft(string(body), "\uFEFF \t\r\n")}
+	docs := []string{string(body)}
 	if stream {
 		docs = events(string(body))
 	}
 	for _, doc := range docs {
-		if strings.HasPrefix(strings.TrimLeft(doc, " \t\r\n"), "{") && !r.document(doc) {
+		// A mark before the document does no harm, whole or not.
+		for doc != "" && strings.IndexByte("\uFEFF \t\r\n", doc[0]) >= 0 {
+			doc = doc[1:]
+		}
+		if strings.HasPrefix(doc, "{") && !r.document(doc) {
 			ok = false
 		}
 	}
