@@ -72,6 +72,7 @@ var law = map[string]rule{
 	},
 	"internal/transport":          {own: []string{"internal/netguard"}},
 	"internal/usage":              {modules: []string{gjson}},
+	"internal/journal":            {own: []string{"internal/usage"}},
 	"internal/metrics":            {own: []string{"internal/routing"}, modules: []string{prometheus}},
 	"internal/keyprobe":           {own: []string{"internal/keypool", "internal/routing"}},
 	"internal/keypool":            {own: []string{"internal/routing"}},
@@ -153,8 +154,8 @@ var guarded = map[string]guard{
 	// One package runs another program: the one that the operator names to print
 	// the encryption keys. Rigs do, too, to drive the real binary; the tests of
 	// internal/app, to kill a restore in a process of its own and to drill pg_dump
-	// and pg_restore; those of test/rotation, a PostgreSQL that they may stop.
-	"os/exec": {packages: []string{"internal/keyring/command", "test/bench", "test/clients/realserver"}, tests: []string{"cmd/gatehouse", "internal/app", "internal/store/dbauthz", "test/canary", "test/clients", "test/rotation"}},
+	// and pg_restore; those of internal/journal, to kill a process that writes it; those of test/rotation, a PostgreSQL that they may stop.
+	"os/exec": {packages: []string{"internal/keyring/command", "test/bench", "test/clients/realserver"}, tests: []string{"cmd/gatehouse", "internal/app", "internal/journal", "internal/store/dbauthz", "test/canary", "test/clients", "test/rotation"}},
 	"plugin":  {},
 	// What SQLite writes is recorded by a VFS, which stands in memory of C.
 	"unsafe": {tests: []string{"test/crash"}},
@@ -171,6 +172,7 @@ var databases = guard{
 // not even in tests: what does not know of the database cannot wait for it.
 var storeless = []string{
 	"internal/gateway", "internal/keypool", "internal/keyprobe", "internal/upstream", "internal/upstream/anthropic", "internal/upstream/openai",
+	"internal/gateway", "internal/journal", "internal/keypool", "internal/upstream", "internal/upstream/anthropic", "internal/upstream/openai", "internal/usage",
 }
 
 // shapeless are names that say nothing about what a package is for.

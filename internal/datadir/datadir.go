@@ -15,7 +15,10 @@ const (
 	// AuditCheckpoints is where checkpoints of the audit log are published to, if
 	// nowhere else.
 	AuditCheckpoints = "audit-checkpoints"
-	Lock             = "lock" // held by the server that uses the directory
+	// Journal is the directory of records of requests that the database does not
+	// have yet.
+	Journal = "journal"
+	Lock    = "lock" // held by the server that uses the directory
 )
 
 // Default returns the data directory that is used when none is named: for root

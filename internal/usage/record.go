@@ -54,6 +54,9 @@ type Record struct {
 	ResponseBytes int64
 	// Tokens are what the upstream says was used. The zero value says nothing.
 	Tokens Tokens
+	// Unfinished is set if the process died before the end, which is unknown
+	// then: the record says what was known when the first attempt began.
+	Unfinished bool
 }
 
 // An Attempt is one try at an upstream with one key.
