@@ -5,6 +5,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"time"
 )
 
 // A provider is named by its name or its id, a deleted one by its id alone. A
@@ -71,6 +72,38 @@ func (c *Client) RestoreProvider(ctx context.Context, id string, revision int64)
 // has that revision.
 func (c *Client) PurgeProvider(ctx context.Context, id string, revision int64) error {
 	return c.done(ctx, http.MethodPost, providerPath(id)+"/purge", revision)
+}
+
+// TestProvider tries every key of a provider.
+func (c *Client) TestProvider(ctx context.Context, provider string) (ProviderTest, error) {
+	return call[ProviderTest](ctx, c.patient(testWithin), http.MethodPost, providerPath(provider)+"/test", 0, nil)
+}
+
+// RotateKey puts another key in the place of one if the provider still has that
+// revision, and waits for requests with the old one to end.
+func (c *Client) RotateKey(ctx context.Context, provider, id string, revision int64, req RotateKey) (KeyRotation, error) {
+	wait := drainWithin
+	if req.DrainSeconds != nil {
+		wait = time.Duration(*req.DrainSeconds) * time.Second
+	}
+	return call[KeyRotation](ctx, c.patient(wait), http.MethodPost, keyPath(provider, id)+"/rotate", revision, req)
+}
+
+const (
+	// testWithin is the longest that a server takes to try the keys of a provider.
+	testWithin = time.Minute
+	// drainWithin is how long a server waits for requests with an old key.
+	drainWithin = 30 * time.Second
+)
+
+// patient returns a client that waits for an answer longer.
+func (c *Client) patient(longer time.Duration) *Client {
+	p := *c
+	p.http = new(*c.http)
+	if p.http.Timeout > 0 {
+		p.http.Timeout += longer
+	}
+	return &p
 }
 
 // ListKeys returns one page of the keys of a provider, in failover order.

@@ -57,6 +57,15 @@ type UpdateKey struct {
 	ExpiresAt Optional[time.Time] `json:"expires_at,omitzero"`
 }
 
+// RotateKey asks for a key to be replaced.
+type RotateKey struct {
+	APIKey   string `json:"api_key"` // secret
+	SkipTest bool   `json:"skip_test,omitempty"`
+	// DrainSeconds is how long to wait for requests with the old key to end; nil
+	// means 30.
+	DrainSeconds *int64 `json:"drain_seconds,omitempty"`
+}
+
 // CreateToken asks for a new token.
 type CreateToken struct {
 	Name      string     `json:"name"`

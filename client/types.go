@@ -83,6 +83,33 @@ type KeyError struct {
 	Time   time.Time `json:"time" doc:"When it was."`
 }
 
+// A KeyTest is what came of trying a key with its provider. It has nothing of what
+// the provider sent.
+type KeyTest struct {
+	KeyID     string `json:"key_id" doc:"The key; empty for a provider without keys, and for a key that is not stored."`
+	Label     string `json:"label" doc:"Its name for people; may be empty."`
+	Hint      string `json:"hint" doc:"Its first and last characters; may be empty."`
+	OK        bool   `json:"ok" doc:"Whether the provider accepts the key."`
+	Class     string `json:"class" doc:"How it ended: ok, not_permitted (accepted, but not to list models), key_refused, insufficient_quota, rate_limited, unavailable, no_models, client_error, redirect, timeout, provider_fault, or a way in which there was no connection."`
+	Status    int64  `json:"status" doc:"The HTTP status; 0 if there was no answer."`
+	LatencyMS int64  `json:"latency_ms" doc:"How long it took, in milliseconds."`
+	Message   string `json:"message" doc:"What to make of it, for people."`
+}
+
+// A ProviderTest is what came of trying every key of a provider.
+type ProviderTest struct {
+	OK   bool      `json:"ok" doc:"Whether every key that is switched on is accepted."`
+	Keys []KeyTest `json:"keys" nullable:"false" doc:"The keys in failover order; one without an id for a provider that has none."`
+}
+
+// A KeyRotation is a key that took the place of another.
+type KeyRotation struct {
+	Key      ProviderKey `json:"key" doc:"The new key."`
+	Replaced string      `json:"replaced" doc:"The id of the key that was removed."`
+	Test     *KeyTest    `json:"test" doc:"What came of trying the new key; null: it was not tried."`
+	Drained  bool        `json:"drained" doc:"Whether the last request with the old key is over. If not, revoke it at the provider later."`
+}
+
 // A User is a person who has tokens.
 type User struct {
 	ID        string    `json:"id" format:"uuid" doc:"Identifies the user for ever."`

@@ -141,6 +141,8 @@ func (s *Server) handler() http.Handler {
 	route("DELETE "+providers+"/{provider}", "ai_provider:delete", s.deleteProvider)
 	route("POST "+providers+"/{provider}/restore", "ai_provider:update", s.restoreProvider)
 	route("POST "+providers+"/{provider}/purge", "ai_provider:delete", s.purgeProvider)
+	route("POST "+providers+"/{provider}/test", "ai_provider:update", s.testProvider)
+	route("POST "+providers+"/{provider}/keys/{id}/rotate", "ai_provider_key:update", s.rotateKey)
 	route("GET "+providers+"/{provider}/keys", "ai_provider_key:read", s.listKeys)
 	route("POST "+providers+"/{provider}/keys", "ai_provider_key:create", s.createKey)
 	route("GET "+providers+"/{provider}/keys/{id}", "ai_provider_key:read", s.getKey)

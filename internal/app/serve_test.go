@@ -157,7 +157,7 @@ func TestTamperedDatabaseSendsNoKey(t *testing.T) {
 		for _, statement := range []string{
 			"UPDATE ai_providers SET base_url = '" + thiefURL + "/v1' WHERE name = 'aimed'",
 			// The vendor's row of a key, copied to the thief's provider.
-			"INSERT INTO ai_provider_keys (id, provider_id, api_key, api_key_key_id, position, label, hint, fingerprint, disabled, expires_at, last_used_at, secret_revision, created_at, updated_at) SELECT '0190a5a0-0000-7000-8000-000000000001', '" + moved.ID + "', api_key, api_key_key_id, position, label, hint, fingerprint, disabled, expires_at, last_used_at, secret_revision, created_at, updated_at" +
+			"INSERT INTO ai_provider_keys SELECT '0190a5a0-0000-7000-8000-000000000001', '" + moved.ID + "', api_key, api_key_key_id, position, label, hint, fingerprint, disabled, expires_at, last_used_at, secret_revision, created_at, updated_at, weight" +
 				" FROM ai_provider_keys WHERE provider_id = (SELECT id FROM ai_providers WHERE name = 'vendor')",
 		} {
 			if _, err := db.ExecContext(t.Context(), statement); err != nil {

@@ -98,6 +98,7 @@ type Server struct {
 	transport *transport.Transport
 	pool      *keypool.Pool
 	keys      *keysync.Syncer
+	replica   string // the id of this process
 	prober    *keyprobe.Prober
 	listener  net.Listener
 	http      *http.Server
@@ -155,6 +156,7 @@ func (s *Server) start(ctx context.Context, o Options) (err error) {
 	s.pool = keypool.New(o.Now, keypool.Config{})
 	s.keys = keysync.New(keysync.Config{
 		DB: s.store.db, Who: authn.KeyWatcher, Pool: s.pool, Shared: s.store.backend.Shared(), Log: o.Log, Now: o.Now,
+		Self: s.replica, Generation: func() int64 { return s.table.Current().Generation },
 	})
 	if err := s.keys.Load(ctx); err != nil {
 		return err
@@ -186,13 +188,14 @@ func (s *Server) joinRotations(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	s.replica = id.String()
 	name, err := os.Hostname()
 	if err != nil {
 		return fmt.Errorf("find the name of this machine: %w", err)
 	}
 	s.keeper, s.rotator = rotation.New(rotation.Config{
 		DB: s.store.db, Ring: s.store.ring, Shared: s.store.backend.Shared(),
-		Self:      store.Replica{ID: id.String(), Name: name, Version: o.Version.Version, StartedAt: o.Now()},
+		Self:      store.Replica{ID: s.replica, Name: name, Version: o.Version.Version, StartedAt: o.Now()},
 		Keyholder: authn.Keyholder, Rotator: authn.Rotator, Gone: s.cfg.ReplicaTimeout, Log: o.Log, Now: o.Now,
 	})
 	return s.keeper.Announce(ctx)
@@ -255,12 +258,14 @@ func (s *Server) handler(o Options) http.Handler {
 			return gw.Check(ctx, p, k).Finding
 		},
 	})
+	keys := providerKeys{gw, s.pool, s.table}
 	api := httpapi.New(httpapi.Config{
-		DB:    s.store.db,
-		Auth:  authn.New(s.store.db, o.Now, s.events.LoginFailed),
-		Rules: s.rules(),
-		KeyState: func(providerName, keyID string) httpapi.KeyState {
-			return keyState(s.pool, s.table.Current().Provider(providerName), keyID)
+		DB:       s.store.db,
+		Auth:     authn.New(s.store.db, o.Now, s.events.LoginFailed),
+		Rules:    s.rules(),
+		KeyState: keys.state, TestKey: keys.test, TestSecret: keys.testSecret,
+		Drain: func(ctx context.Context, keyID string) bool {
+			return s.keys.Drain(ctx, keyID, s.table.Current().Generation)
 		},
 		Fault: func(providerName string) string {
 			if p := s.table.Current().Provider(providerName); p != nil {
@@ -315,25 +320,6 @@ func (s *Server) refused(r *http.Request, rec usage.Record) {
 		return
 	}
 	s.events.Denied(who, &store.DeniedError{Missing: rbac.Permission{Resource: rbac.Gateway, Action: rbac.Use}, Reason: rec.Reason})
-}
-
-// keyState asks the pool for a key as the gateway has it. A key that is not in
-// the snapshot belongs to a provider that is gone or does not work at all.
-func keyState(pool *keypool.Pool, p *routing.Provider, keyID string) httpapi.KeyState {
-	out := httpapi.KeyState{State: client.KeyUnreadable}
-	if f, ok := pool.LastError(keyID); ok {
-		out.LastError = &client.KeyError{Reason: string(f.Reason), Status: int64(f.Status), Time: f.At.UTC()}
-	}
-	if p == nil {
-		return out
-	}
-	for _, k := range p.Keys {
-		if k.ID == keyID {
-			s := pool.State(k)
-			out.State, out.Reason, out.Until = client.KeyState(s.Name), string(s.Reason), s.Until.UTC()
-		}
-	}
-	return out
 }
 
 // ready returns why the server cannot do its whole work.

@@ -199,6 +199,7 @@ var reveals = map[string]string{
 	"internal/cli/key.go":                   "sends a key to Gatehouse",
 	"internal/cli/provider_add.go":          "sends keys to Gatehouse",
 	"internal/cli/provider_edit.go":         "sends keys to Gatehouse",
+	"internal/cli/keytests.go":              "sends a key to Gatehouse",
 	"internal/config/config.go":             "looks at the scheme of the database's URL",
 	"internal/custody/export.go":            "writes an export that is encrypted",
 	"internal/gateway/attempt.go":           "looks for the key in an upstream's error",

@@ -11,7 +11,7 @@ import (
 )
 
 func (a *app) keyCommand() *cobra.Command {
-	return group("key", "Manage the API keys of a provider", a.keyAdd(), a.keyEdit(), a.keyList(), a.keyRemove())
+	return group("key", "Manage the API keys of a provider", a.keyAdd(), a.keyEdit(), a.keyList(), a.keyRotate(), a.keyRemove())
 }
 
 func (a *app) keyList() *cobra.Command {

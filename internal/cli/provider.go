@@ -12,7 +12,7 @@ import (
 
 func (a *app) providerCommand() *cobra.Command {
 	return group("provider", "Manage where AI traffic goes",
-		a.providerAdd(), a.providerList(), a.providerShow(), a.providerEdit(),
+		a.providerAdd(), a.providerList(), a.providerShow(), a.providerEdit(), a.providerTest(),
 		a.providerSwitch(true), a.providerSwitch(false), a.providerRemove(), a.providerRestore(), a.providerPurge())
 }
 

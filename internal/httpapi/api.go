@@ -23,6 +23,7 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/auditlog"
 	"github.com/gatehousehq/gatehouse/internal/authn"
 	"github.com/gatehousehq/gatehouse/internal/catalog"
+	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/store"
 )
 
@@ -34,6 +35,13 @@ type Config struct {
 	Rules catalog.Rules
 	// KeyState says what the gateway thinks of a key of a provider.
 	KeyState func(providerName, keyID string) KeyState
+	// TestKey tries a key of a provider with it; "" is none, for a provider without
+	// keys. TestSecret tries one that is not stored.
+	TestKey    func(ctx context.Context, providerName, keyID string) client.KeyTest
+	TestSecret func(ctx context.Context, providerName string, key secret.Text) client.KeyTest
+	// Drain waits until no request uses a key that was switched off, or ctx is done,
+	// and reports whether that is so.
+	Drain func(ctx context.Context, keyID string) bool
 	// Fault says why the gateway cannot serve a provider at all, "" if it can.
 	Fault func(providerName string) string
 	// Metrics returns the page for Prometheus, to who may see it.
@@ -93,6 +101,7 @@ func newAPI(cfg Config) *api {
 	a.huma = humago.New(a.mux, hc)
 	a.registerProviders()
 	a.registerKeys()
+	a.registerKeyTests()
 	a.registerTokens()
 	a.registerUsers()
 	a.registerRoles()

@@ -67,6 +67,11 @@ type shared struct {
 
 	// State, if not nil, answers for the gateway's key pool.
 	state atomic.Pointer[func(provider, keyID string) httpapi.KeyState]
+	// Test and drain, if not nil, stand for the gateway, and tried counts the keys
+	// that were tried without being stored.
+	test  atomic.Pointer[func(provider, keyID string) client.KeyTest]
+	drain atomic.Pointer[func(ctx context.Context, keyID string) bool]
+	tried atomic.Int64
 	ready atomic.Pointer[error]
 	fault atomic.Pointer[string]
 }
@@ -105,6 +110,25 @@ func start(t *testing.T, cfg sqlstore.Config) *server {
 				return (*fn)(provider, keyID)
 			}
 			return httpapi.KeyState{State: client.KeyReady}
+		},
+		TestKey: func(_ context.Context, provider, keyID string) client.KeyTest {
+			if fn := s.test.Load(); fn != nil {
+				return (*fn)(provider, keyID)
+			}
+			return client.KeyTest{OK: true, Class: "ok", Status: 200, LatencyMS: 1, Message: "fine"}
+		},
+		TestSecret: func(_ context.Context, provider string, key secret.Text) client.KeyTest {
+			s.tried.Add(1)
+			if fn := s.test.Load(); fn != nil {
+				return (*fn)(provider, "")
+			}
+			return client.KeyTest{OK: true, Class: "ok", Status: 200, LatencyMS: 1, Message: "fine"}
+		},
+		Drain: func(ctx context.Context, keyID string) bool {
+			if fn := s.drain.Load(); fn != nil {
+				return (*fn)(ctx, keyID)
+			}
+			return true
 		},
 		Fault: func(string) string {
 			if fn := s.fault.Load(); fn != nil {

@@ -35,6 +35,8 @@ func routesOf(t *testing.T, s *server, n int) []route {
 		{"GET", providers, providers, ""},
 		{"POST", providers, providers, fmt.Sprintf(`{"type":"openai","name":"new%d","base_url":"%s","api_keys":["k"]}`, n, vendor)},
 		{"GET", providers + "/{provider}", one, ""},
+		{"POST", providers + "/{provider}/test", one + "/test", ""},
+		{"POST", providers + "/{provider}/keys/{id}/rotate", providers + "/" + p.ID + "/keys/" + p.APIKeys[0].ID + "/rotate", `{"api_key":"` + s.key(fmt.Sprint("e", n)) + `"}`},
 		{"PATCH", providers + "/{provider}", one, fmt.Sprintf(`{"display_name":"N","api_keys":[{"id":"%s"},{"api_key":"%s"}]}`, p.APIKeys[1].ID, s.key(fmt.Sprint("c", n)))},
 		{"POST", providers + "/{provider}/restore", providers + "/" + gone.ID + "/restore", ""},
 		{"GET", providers + "/{provider}/keys", one + "/keys", ""},

@@ -125,6 +125,8 @@ func (p *Pool) Report(id string, o Outcome) {
 		// about it.
 		switch {
 		case !known || o.Began.Before(e.since):
+		case o.Trial && !e.reason.ofCredential():
+			// That the credential is accepted says nothing of credit or limits.
 		case o.Trial:
 			// The upstream knows the key again. That it serves requests is shown by the
 			// first of them, and by one at a time.

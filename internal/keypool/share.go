@@ -95,16 +95,16 @@ func (p *Pool) noteError(id string, f Failure) {
 	}
 }
 
-// A Refusal is a key that an upstream refused: all but a rate limit.
+// A Refusal is a key whose credential an upstream refused.
 type Refusal struct {
-	KeyID  string
-	Reason Reason
-	Until  time.Time
-	Wait   time.Duration
+	KeyID string
+	Until time.Time
+	Wait  time.Duration
 }
 
-// Refused returns the keys that are left out because they were refused, or that
-// are coming back from it and were not tried since.
+// Refused returns the keys that are left out because their credential was refused,
+// or that are coming back from it and were not tried since. Whether a list of
+// models is to be had says nothing of the others: of credit, and of limits.
 func (p *Pool) Refused() (out []Refusal) {
 	if p.troubled.Load() == 0 {
 		return nil
@@ -112,8 +112,8 @@ func (p *Pool) Refused() (out []Refusal) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	for id, e := range p.entries {
-		if e.failed && !e.tried {
-			out = append(out, Refusal{id, e.reason, e.until, e.wait})
+		if e.reason.ofCredential() && !e.tried {
+			out = append(out, Refusal{id, e.until, e.wait})
 		}
 	}
 	return out

@@ -41,6 +41,9 @@ const (
 	QuotaExhausted  Reason = "insufficient_quota" // no credit left
 )
 
+// ofCredential reports whether it is the credential that was turned away.
+func (r Reason) ofCredential() bool { return r == Unauthorized || r == Forbidden }
+
 // An Outcome is how an attempt ended.
 type Outcome struct {
 	// Reason is why the upstream turned the key away; empty is a success.

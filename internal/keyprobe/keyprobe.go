@@ -121,9 +121,6 @@ func (p *Prober) due() (due []keypool.Refusal) {
 	refused := p.cfg.Pool.Refused()
 	known := make(map[string]bool, len(refused))
 	for _, r := range refused {
-		if r.Reason != keypool.Unauthorized && r.Reason != keypool.Forbidden {
-			continue
-		}
 		known[r.KeyID] = true
 		m, ok := p.plan[r.KeyID]
 		if !ok || !m.end.Equal(r.Until) {

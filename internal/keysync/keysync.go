@@ -13,6 +13,7 @@ package keysync
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/gatehousehq/gatehouse/internal/keypool"
@@ -42,6 +43,10 @@ type Config struct {
 	DB   *store.DB
 	Who  store.Actor
 	Pool *keypool.Pool
+	// Self is the id of this replica, and Generation that of the configuration it
+	// serves from.
+	Self       string
+	Generation func() int64
 	// Shared is whether other processes use the same database.
 	Shared bool
 	Log    *slog.Logger
@@ -54,10 +59,16 @@ type Syncer struct {
 	readAt   time.Time // when the findings of others were read last
 	forgetAt time.Time
 	failing  bool
+	said     map[string]store.KeyDrain // of this replica, by key id
+
+	mu   sync.Mutex
+	busy map[string]time.Time // when a key that is drained had a request under way last
 }
 
 // New returns a Syncer.
-func New(cfg Config) *Syncer { return &Syncer{cfg: cfg} }
+func New(cfg Config) *Syncer {
+	return &Syncer{cfg: cfg, said: map[string]store.KeyDrain{}, busy: map[string]time.Time{}}
+}
 
 // Load takes in what is known from before.
 func (s *Syncer) Load(ctx context.Context) error {
@@ -95,6 +106,9 @@ func (s *Syncer) step(ctx context.Context) error {
 	}
 	if s.cfg.Shared {
 		if err := s.read(ctx); err != nil {
+			return err
+		}
+		if err := s.answer(ctx); err != nil {
 			return err
 		}
 	}

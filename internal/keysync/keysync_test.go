@@ -24,11 +24,29 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"))
 }
 
-// replica starts a pool and a syncer over db, and ends it with the test.
-func replica(t *testing.T, db *store.DB) *keypool.Pool {
+// A member is one replica.
+type member struct {
+	*keypool.Pool
+	sync       *keysync.Syncer
+	generation atomic.Int64
+}
+
+// replica starts one over db, and ends it with the test.
+func replica(t *testing.T, db *store.DB) *keypool.Pool { return join(t, db).Pool }
+
+func join(t *testing.T, db *store.DB) *member {
 	t.Helper()
 	pool := keypool.New(time.Now, keypool.Config{})
-	s := keysync.New(keysync.Config{DB: db, Who: authn.KeyWatcher, Pool: pool, Shared: true, Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	m := &member{Pool: pool}
+	self := store.Replica{ID: dbgen.ID(), Name: "test", Version: "test", StartedAt: time.Now()}
+	if err := db.Update(t.Context(), authn.Keyholder, func(tx store.Tx) error { return tx.Replicas.Beat(t.Context(), self) }); err != nil {
+		t.Fatal(err)
+	}
+	s := keysync.New(keysync.Config{
+		DB: db, Who: authn.KeyWatcher, Pool: pool, Shared: true, Self: self.ID, Generation: m.generation.Load,
+		Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	})
+	m.sync = s
 	if err := s.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +60,7 @@ func replica(t *testing.T, db *store.DB) *keypool.Pool {
 		cancel()
 		<-done
 	})
-	return pool
+	return m
 }
 
 // eventually waits until the pool has the key in that state, and returns how long
@@ -135,6 +153,58 @@ func TestTheLastChangesAreWritten(t *testing.T) {
 			return err
 		}); err != nil || len(states) != 1 || states[0].KeyID != id {
 			t.Errorf("got %+v, %v", states, err)
+		}
+	})
+}
+
+// A key is drained when nobody has a request with it under way, and everybody
+// serves from a configuration without it.
+func TestDrainWaitsForEveryReplica(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		a, b := join(t, s.DB), join(t, s.DB)
+		a.generation.Store(7)
+		id := dbgen.ID()
+		flight := b.Begin(id)
+		done := make(chan bool, 1)
+		go func() { done <- a.sync.Drain(t.Context(), id, 7) }()
+		not := func(when string) {
+			t.Helper()
+			// Longer than a replica needs to answer and a key to be quiet.
+			within, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			select {
+			case <-done:
+				t.Fatalf("drained %s", when)
+			case <-within.Done():
+			}
+		}
+		not("while the other has a request under way")
+		flight.End()
+		not("while the other serves from an older configuration")
+		b.generation.Store(7)
+		select {
+		case ok := <-done:
+			if !ok {
+				t.Error("not drained")
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("a drain does not end")
+		}
+		var left []store.KeyDrain
+		if err := s.View(t.Context(), authn.KeyWatcher, func(tx store.Tx) (err error) {
+			left, err = tx.KeyStates.Drains(t.Context())
+			return err
+		}); err != nil || len(left) != 0 {
+			t.Errorf("left behind: %+v, %v", left, err)
+		}
+
+		// It does not wait longer than it may.
+		defer a.Begin(id).End()
+		short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		if a.sync.Drain(short, id, 7) {
+			t.Error("drained with a request under way here")
 		}
 	})
 }

@@ -219,7 +219,7 @@ var roles = map[Role]Grants{
 	SystemRecovery: everywhere(
 		Permission{User, Create}, Permission{User, Read}, Permission{User, Update}, Permission{APIKey, Create},
 		Permission{AuditLog, Create}),
-	SystemKeyWatcher: everywhere(Permission{AIProviderKey, Use}),
+	SystemKeyWatcher: everywhere(Permission{AIProviderKey, Use}, Permission{Replica, Read}),
 	SystemVerifier:   everywhere(Permission{AuditLog, Read}),
 	SystemArchivist:  everywhere(Permission{AuditLog, Read}, Permission{AuditLog, Delete}),
 }

@@ -333,8 +333,21 @@ type KeyStates interface {
 	Note(ctx context.Context, states []KeyState) error
 	// List returns the states that keys have been in since a time or later.
 	List(ctx context.Context, since time.Time) ([]KeyState, error)
-	// Forget removes the states that keys have been in since before a time.
+	// Forget removes the states that keys have been in since before a time, and
+	// drains that were left behind before it.
 	Forget(ctx context.Context, before time.Time) error
+	// NoteDrain says how far a replica is with draining a key; the first one asks
+	// the others to say it, too. Drains returns what was said, and EndDrain ends it.
+	NoteDrain(ctx context.Context, d KeyDrain) error
+	Drains(ctx context.Context) ([]KeyDrain, error)
+	EndDrain(ctx context.Context, keyID string) error
+}
+
+// A KeyDrain says how many requests a replica has under way with a key that it is
+// to give up, and of which generation the configuration is that it serves from.
+type KeyDrain struct {
+	KeyID, ReplicaID     string
+	Generation, InFlight int64
 }
 
 // A KeyState is what was found out last about a provider key.

@@ -436,3 +436,24 @@ func (k keyStates) Forget(ctx context.Context, before time.Time) error {
 	}
 	return k.next.Forget(ctx, before)
 }
+
+func (k keyStates) NoteDrain(ctx context.Context, d store.KeyDrain) error {
+	if err := k.guard.everywhere(rbac.AIProviderKey, rbac.Use); err != nil {
+		return err
+	}
+	return k.next.NoteDrain(ctx, d)
+}
+
+func (k keyStates) Drains(ctx context.Context) ([]store.KeyDrain, error) {
+	if err := k.guard.everywhere(rbac.AIProviderKey, rbac.Use); err != nil {
+		return nil, err
+	}
+	return k.next.Drains(ctx)
+}
+
+func (k keyStates) EndDrain(ctx context.Context, keyID string) error {
+	if err := k.guard.everywhere(rbac.AIProviderKey, rbac.Use); err != nil {
+		return err
+	}
+	return k.next.EndDrain(ctx, keyID)
+}

@@ -101,6 +101,11 @@ func (s spyKeyStates) Note(context.Context, []store.KeyState) error { return s.n
 func (s spyKeyStates) List(context.Context, time.Time) ([]store.KeyState, error) {
 	return nil, s.note("List")
 }
+func (s spyKeyStates) NoteDrain(context.Context, store.KeyDrain) error { return s.note("NoteDrain") }
+func (s spyKeyStates) Drains(context.Context) ([]store.KeyDrain, error) {
+	return nil, s.note("Drains")
+}
+func (s spyKeyStates) EndDrain(context.Context, string) error  { return s.note("EndDrain") }
 func (s spyKeyStates) Forget(context.Context, time.Time) error { return s.note("Forget") }
 
 func spies(r *reached) store.Tx {
@@ -168,7 +173,7 @@ func TestNobodyReachesNothing(t *testing.T) {
 	if len(names) > 0 {
 		t.Errorf("without an actor, %q are done", names)
 	}
-	if calls != 6*5+7+3+4+1+1+3+3+3 {
+	if calls != 6*5+7+3+4+1+1+3+3+6 {
 		t.Errorf("%d operations: is a new one thought about?", calls)
 	}
 }
@@ -208,6 +213,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 	t.Parallel()
 	owner, member := dbgen.Owner, dbgen.Actor(store.User{ID: "m", Roles: store.SetOf(string(rbac.Member))}, rbac.ScopeAll)
 	readers := []string{"Get", "List"}
+	keyStates := []string{"Note", "List", "Forget", "NoteDrain", "Drains", "EndDrain"}
 	all := []string{"Get", "List", "Insert", "Update", "Delete"}
 	may := map[string]map[string][]string{
 		"owner": {
@@ -228,8 +234,8 @@ func TestWhoMayDoWhat(t *testing.T) {
 			"Changes": {"Lock", "KeyEpoch"}, "Cells": {"Count", "List", "Reseal"}, "Replicas": {"List"},
 		},
 		"keyholder":   {"EncryptionKeys": readers, "Changes": {"KeyEpoch"}, "Cells": {"Count"}, "Replicas": {"Beat", "Forget"}},
-		"recorder":    {"LastUse": {"Touch"}, "Audit": {"Observe"}, "KeyStates": {"Note", "List", "Forget"}},
-		"key watcher": {"KeyStates": {"Note", "List", "Forget"}},
+		"recorder":    {"LastUse": {"Touch"}, "Audit": {"Observe"}, "KeyStates": keyStates},
+		"key watcher": {"KeyStates": keyStates, "Replicas": {"List"}},
 		"impostor":    {},
 	}
 	limited := owner

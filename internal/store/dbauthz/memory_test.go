@@ -250,4 +250,14 @@ func (k memKeyStates) List(context.Context, time.Time) ([]store.KeyState, error)
 	return nil, k.note("KeyStates", "List")
 }
 
+func (k memKeyStates) NoteDrain(context.Context, store.KeyDrain) error {
+	return k.note("KeyStates", "NoteDrain")
+}
+
+func (k memKeyStates) Drains(context.Context) ([]store.KeyDrain, error) {
+	return nil, k.note("KeyStates", "Drains")
+}
+
+func (k memKeyStates) EndDrain(context.Context, string) error { return k.note("KeyStates", "EndDrain") }
+
 func (k memKeyStates) Forget(context.Context, time.Time) error { return k.note("KeyStates", "Forget") }

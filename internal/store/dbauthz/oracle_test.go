@@ -44,17 +44,20 @@ func needs() map[string]need {
 		"Credentials.ByTokenHash": {permissions: []string{"api_key:read", "user:read", "role:read"}, everywhere: true},
 	}
 	for op, n := range map[string]need{
-		"Secrets.Check":    {permissions: []string{"ai_provider_key:read"}, everywhere: true},
-		"Changes.KeyEpoch": {permissions: []string{"encryption_key:read"}, everywhere: true},
-		"Cells.Count":      {permissions: []string{"encryption_key:read"}, everywhere: true},
-		"Cells.List":       {permissions: []string{"ai_provider:read", "ai_provider_key:read"}, everywhere: true},
-		"Cells.Reseal":     {permissions: []string{"ai_provider:rotate", "ai_provider_key:rotate"}, everywhere: true},
-		"KeyStates.Note":   {permissions: []string{"ai_provider_key:use"}, everywhere: true},
-		"KeyStates.List":   {permissions: []string{"ai_provider_key:use"}, everywhere: true},
-		"KeyStates.Forget": {permissions: []string{"ai_provider_key:use"}, everywhere: true},
-		"Replicas.Beat":    {permissions: []string{"replica:update"}, everywhere: true},
-		"Replicas.List":    {permissions: []string{"replica:read"}, everywhere: true},
-		"Replicas.Forget":  {permissions: []string{"replica:update"}, everywhere: true},
+		"Secrets.Check":       {permissions: []string{"ai_provider_key:read"}, everywhere: true},
+		"Changes.KeyEpoch":    {permissions: []string{"encryption_key:read"}, everywhere: true},
+		"Cells.Count":         {permissions: []string{"encryption_key:read"}, everywhere: true},
+		"Cells.List":          {permissions: []string{"ai_provider:read", "ai_provider_key:read"}, everywhere: true},
+		"Cells.Reseal":        {permissions: []string{"ai_provider:rotate", "ai_provider_key:rotate"}, everywhere: true},
+		"KeyStates.Note":      {permissions: []string{"ai_provider_key:use"}, everywhere: true},
+		"KeyStates.List":      {permissions: []string{"ai_provider_key:use"}, everywhere: true},
+		"KeyStates.NoteDrain": {permissions: []string{"ai_provider_key:use"}, everywhere: true},
+		"KeyStates.Drains":    {permissions: []string{"ai_provider_key:use"}, everywhere: true},
+		"KeyStates.EndDrain":  {permissions: []string{"ai_provider_key:use"}, everywhere: true},
+		"KeyStates.Forget":    {permissions: []string{"ai_provider_key:use"}, everywhere: true},
+		"Replicas.Beat":       {permissions: []string{"replica:update"}, everywhere: true},
+		"Replicas.List":       {permissions: []string{"replica:read"}, everywhere: true},
+		"Replicas.Forget":     {permissions: []string{"replica:update"}, everywhere: true},
 	} {
 		out[op] = n
 	}

@@ -36,5 +36,28 @@ func (t keyStates) List(ctx context.Context, since time.Time) ([]store.KeyState,
 }
 
 func (t keyStates) Forget(ctx context.Context, before time.Time) error {
-	return t.mapErr(t.q.DeleteKeyStatesBefore(ctx, timestamp(before)))
+	if err := t.q.DeleteKeyStatesBefore(ctx, timestamp(before)); err != nil {
+		return t.mapErr(err)
+	}
+	return t.mapErr(t.q.DeleteKeyDrainsBefore(ctx, timestamp(before)))
+}
+
+func (t keyStates) NoteDrain(ctx context.Context, d store.KeyDrain) error {
+	if !isID(d.KeyID) || !isID(d.ReplicaID) {
+		return store.ErrNotFound
+	}
+	return t.mapErr(t.q.UpsertKeyDrain(ctx, sqlcgen.UpsertKeyDrainParams{
+		KeyID: d.KeyID, ReplicaID: d.ReplicaID, Generation: d.Generation, InFlight: d.InFlight, At: t.now(),
+	}))
+}
+
+func (t keyStates) Drains(ctx context.Context) ([]store.KeyDrain, error) {
+	rows, err := t.q.GetKeyDrains(ctx)
+	return mapRows(rows, func(r sqlcgen.KeyDrain) store.KeyDrain {
+		return store.KeyDrain{KeyID: r.KeyID, ReplicaID: r.ReplicaID, Generation: r.Generation, InFlight: r.InFlight}
+	}), t.mapErr(err)
+}
+
+func (t keyStates) EndDrain(ctx context.Context, keyID string) error {
+	return t.mapErr(t.q.DeleteKeyDrain(ctx, idOr(keyID)))
 }

@@ -54,6 +54,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteChangesBeforeStmt, err = db.PrepareContext(ctx, deleteChangesBefore); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteChangesBefore: %w", err)
 	}
+	if q.deleteKeyDrainStmt, err = db.PrepareContext(ctx, deleteKeyDrain); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteKeyDrain: %w", err)
+	}
+	if q.deleteKeyDrainsBeforeStmt, err = db.PrepareContext(ctx, deleteKeyDrainsBefore); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteKeyDrainsBefore: %w", err)
+	}
 	if q.deleteKeyStatesBeforeStmt, err = db.PrepareContext(ctx, deleteKeyStatesBefore); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteKeyStatesBefore: %w", err)
 	}
@@ -146,6 +152,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.getInstallationStmt, err = db.PrepareContext(ctx, getInstallation); err != nil {
 		return nil, fmt.Errorf("error preparing query GetInstallation: %w", err)
+	}
+	if q.getKeyDrainsStmt, err = db.PrepareContext(ctx, getKeyDrains); err != nil {
+		return nil, fmt.Errorf("error preparing query GetKeyDrains: %w", err)
 	}
 	if q.getKeyStatesStmt, err = db.PrepareContext(ctx, getKeyStates); err != nil {
 		return nil, fmt.Errorf("error preparing query GetKeyStates: %w", err)
@@ -264,6 +273,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.updateUserStmt, err = db.PrepareContext(ctx, updateUser); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateUser: %w", err)
 	}
+	if q.upsertKeyDrainStmt, err = db.PrepareContext(ctx, upsertKeyDrain); err != nil {
+		return nil, fmt.Errorf("error preparing query UpsertKeyDrain: %w", err)
+	}
 	if q.upsertKeyStateStmt, err = db.PrepareContext(ctx, upsertKeyState); err != nil {
 		return nil, fmt.Errorf("error preparing query UpsertKeyState: %w", err)
 	}
@@ -323,6 +335,16 @@ func (q *Queries) Close() error {
 	if q.deleteChangesBeforeStmt != nil {
 		if cerr := q.deleteChangesBeforeStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteChangesBeforeStmt: %w", cerr)
+		}
+	}
+	if q.deleteKeyDrainStmt != nil {
+		if cerr := q.deleteKeyDrainStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteKeyDrainStmt: %w", cerr)
+		}
+	}
+	if q.deleteKeyDrainsBeforeStmt != nil {
+		if cerr := q.deleteKeyDrainsBeforeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteKeyDrainsBeforeStmt: %w", cerr)
 		}
 	}
 	if q.deleteKeyStatesBeforeStmt != nil {
@@ -478,6 +500,11 @@ func (q *Queries) Close() error {
 	if q.getInstallationStmt != nil {
 		if cerr := q.getInstallationStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getInstallationStmt: %w", cerr)
+		}
+	}
+	if q.getKeyDrainsStmt != nil {
+		if cerr := q.getKeyDrainsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getKeyDrainsStmt: %w", cerr)
 		}
 	}
 	if q.getKeyStatesStmt != nil {
@@ -675,6 +702,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing updateUserStmt: %w", cerr)
 		}
 	}
+	if q.upsertKeyDrainStmt != nil {
+		if cerr := q.upsertKeyDrainStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing upsertKeyDrainStmt: %w", cerr)
+		}
+	}
 	if q.upsertKeyStateStmt != nil {
 		if cerr := q.upsertKeyStateStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing upsertKeyStateStmt: %w", cerr)
@@ -734,6 +766,8 @@ type Queries struct {
 	deleteAPIKeyStmt                      *sql.Stmt
 	deleteAuditLogsBelowStmt              *sql.Stmt
 	deleteChangesBeforeStmt               *sql.Stmt
+	deleteKeyDrainStmt                    *sql.Stmt
+	deleteKeyDrainsBeforeStmt             *sql.Stmt
 	deleteKeyStatesBeforeStmt             *sql.Stmt
 	deleteReplicaStmt                     *sql.Stmt
 	deleteReplicasBeforeStmt              *sql.Stmt
@@ -765,6 +799,7 @@ type Queries struct {
 	getDBCryptKeyStmt                     *sql.Stmt
 	getDBCryptKeysStmt                    *sql.Stmt
 	getInstallationStmt                   *sql.Stmt
+	getKeyDrainsStmt                      *sql.Stmt
 	getKeyStatesStmt                      *sql.Stmt
 	getOldestAuditIndexStmt               *sql.Stmt
 	getOldestAuditIndexSinceStmt          *sql.Stmt
@@ -804,6 +839,7 @@ type Queries struct {
 	updateEncryptedAIProviderSettingsStmt *sql.Stmt
 	updateRoleStmt                        *sql.Stmt
 	updateUserStmt                        *sql.Stmt
+	upsertKeyDrainStmt                    *sql.Stmt
 	upsertKeyStateStmt                    *sql.Stmt
 	upsertReplicaStmt                     *sql.Stmt
 }
@@ -822,6 +858,8 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		deleteAPIKeyStmt:                      q.deleteAPIKeyStmt,
 		deleteAuditLogsBelowStmt:              q.deleteAuditLogsBelowStmt,
 		deleteChangesBeforeStmt:               q.deleteChangesBeforeStmt,
+		deleteKeyDrainStmt:                    q.deleteKeyDrainStmt,
+		deleteKeyDrainsBeforeStmt:             q.deleteKeyDrainsBeforeStmt,
 		deleteKeyStatesBeforeStmt:             q.deleteKeyStatesBeforeStmt,
 		deleteReplicaStmt:                     q.deleteReplicaStmt,
 		deleteReplicasBeforeStmt:              q.deleteReplicasBeforeStmt,
@@ -853,6 +891,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getDBCryptKeyStmt:                     q.getDBCryptKeyStmt,
 		getDBCryptKeysStmt:                    q.getDBCryptKeysStmt,
 		getInstallationStmt:                   q.getInstallationStmt,
+		getKeyDrainsStmt:                      q.getKeyDrainsStmt,
 		getKeyStatesStmt:                      q.getKeyStatesStmt,
 		getOldestAuditIndexStmt:               q.getOldestAuditIndexStmt,
 		getOldestAuditIndexSinceStmt:          q.getOldestAuditIndexSinceStmt,
@@ -892,6 +931,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		updateEncryptedAIProviderSettingsStmt: q.updateEncryptedAIProviderSettingsStmt,
 		updateRoleStmt:                        q.updateRoleStmt,
 		updateUserStmt:                        q.updateUserStmt,
+		upsertKeyDrainStmt:                    q.upsertKeyDrainStmt,
 		upsertKeyStateStmt:                    q.upsertKeyStateStmt,
 		upsertReplicaStmt:                     q.upsertReplicaStmt,
 	}

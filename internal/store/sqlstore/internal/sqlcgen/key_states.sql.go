@@ -10,6 +10,24 @@ import (
 	"time"
 )
 
+const deleteKeyDrain = `-- name: DeleteKeyDrain :exec
+DELETE FROM key_drains WHERE key_id = $1
+`
+
+func (q *Queries) DeleteKeyDrain(ctx context.Context, keyID string) error {
+	_, err := q.exec(ctx, q.deleteKeyDrainStmt, deleteKeyDrain, keyID)
+	return err
+}
+
+const deleteKeyDrainsBefore = `-- name: DeleteKeyDrainsBefore :exec
+DELETE FROM key_drains WHERE at < $1
+`
+
+func (q *Queries) DeleteKeyDrainsBefore(ctx context.Context, before time.Time) error {
+	_, err := q.exec(ctx, q.deleteKeyDrainsBeforeStmt, deleteKeyDrainsBefore, before)
+	return err
+}
+
 const deleteKeyStatesBefore = `-- name: DeleteKeyStatesBefore :exec
 DELETE FROM key_states WHERE since < $1
 `
@@ -17,6 +35,39 @@ DELETE FROM key_states WHERE since < $1
 func (q *Queries) DeleteKeyStatesBefore(ctx context.Context, before time.Time) error {
 	_, err := q.exec(ctx, q.deleteKeyStatesBeforeStmt, deleteKeyStatesBefore, before)
 	return err
+}
+
+const getKeyDrains = `-- name: GetKeyDrains :many
+SELECT key_id, replica_id, generation, in_flight, at FROM key_drains ORDER BY key_id, replica_id
+`
+
+func (q *Queries) GetKeyDrains(ctx context.Context) ([]KeyDrain, error) {
+	rows, err := q.query(ctx, q.getKeyDrainsStmt, getKeyDrains)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []KeyDrain
+	for rows.Next() {
+		var i KeyDrain
+		if err := rows.Scan(
+			&i.KeyID,
+			&i.ReplicaID,
+			&i.Generation,
+			&i.InFlight,
+			&i.At,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const getKeyStates = `-- name: GetKeyStates :many
@@ -51,6 +102,32 @@ func (q *Queries) GetKeyStates(ctx context.Context, since time.Time) ([]KeyState
 		return nil, err
 	}
 	return items, nil
+}
+
+const upsertKeyDrain = `-- name: UpsertKeyDrain :exec
+INSERT INTO key_drains (key_id, replica_id, generation, in_flight, at)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (key_id, replica_id) DO UPDATE
+SET generation = excluded.generation, in_flight = excluded.in_flight, at = excluded.at
+`
+
+type UpsertKeyDrainParams struct {
+	KeyID      string
+	ReplicaID  string
+	Generation int64
+	InFlight   int64
+	At         time.Time
+}
+
+func (q *Queries) UpsertKeyDrain(ctx context.Context, arg UpsertKeyDrainParams) error {
+	_, err := q.exec(ctx, q.upsertKeyDrainStmt, upsertKeyDrain,
+		arg.KeyID,
+		arg.ReplicaID,
+		arg.Generation,
+		arg.InFlight,
+		arg.At,
+	)
+	return err
 }
 
 const upsertKeyState = `-- name: UpsertKeyState :exec

@@ -160,6 +160,14 @@ type Installation struct {
 	KeyEpoch   int64
 }
 
+type KeyDrain struct {
+	KeyID      string
+	ReplicaID  string
+	Generation int64
+	InFlight   int64
+	At         time.Time
+}
+
 type KeyState struct {
 	KeyID     string
 	Reason    string

@@ -19,7 +19,19 @@ CREATE TABLE key_states (
 );
 CREATE INDEX key_states_since ON key_states (since);
 
+-- While a key is drained: how many requests each replica has under way with it, and
+-- the configuration it serves from.
+CREATE TABLE key_drains (
+    key_id     TEXT NOT NULL,
+    replica_id TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    in_flight  INTEGER NOT NULL,
+    at         TIMESTAMP NOT NULL,
+    PRIMARY KEY (key_id, replica_id)
+);
+
 -- +goose Down
+DROP TABLE key_drains;
 DROP TABLE key_states;
 ALTER TABLE api_keys DROP COLUMN concurrency;
 ALTER TABLE api_keys DROP COLUMN rpm;
