@@ -65,7 +65,7 @@ var law = map[string]rule{
 	// The gateway. Of these only routing knows the store, to compile from it.
 	"internal/gateway": {
 		own: []string{
-			"internal/keypool", "internal/netguard", "internal/routing", "internal/secret", "internal/token",
+			"internal/journal", "internal/keypool", "internal/netguard", "internal/routing", "internal/secret", "internal/token",
 			"internal/transport", "internal/upstream", "internal/upstream/anthropic", "internal/upstream/openai", "internal/usage",
 		},
 		modules: []string{uuid, gjson},

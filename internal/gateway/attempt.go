@@ -24,6 +24,9 @@ const maxErrorBody = 64 << 10
 // attempt tries the provider's keys in turn until one gives an answer to relay,
 // or none is left.
 func (x *exchange) attempt() {
+	if j := x.g.cfg.Journal; j != nil {
+		x.ticket = j.Begin(&x.rec)
+	}
 	if len(x.provider.Keys) == 0 {
 		x.try(nil, true, false)
 		return

@@ -54,6 +54,7 @@ func (x *exchange) hold() *refusal {
 		}
 	}
 	x.body.replayable = true
+	x.rec.RequestBytes = int64(len(x.body.held))
 	return nil
 }
 
@@ -158,11 +159,13 @@ func (x *exchange) release() {
 	x.body.held, x.body.buf = nil, nil
 }
 
-// letGo ends the exchange's part in a stream that a transport may still hold.
-func (b *body) letGo() {
-	if b.stream != nil {
-		b.stream.detach()
+// letGo ends the exchange's part in a stream that a transport may still hold, and
+// returns how much of it came.
+func (b *body) letGo() (came int64, streamed bool) {
+	if b.stream == nil {
+		return 0, false
 	}
+	return b.stream.detach(), true
 }
 
 // mindConnection closes the client's connection after the response if part of
@@ -195,14 +198,16 @@ type clientBody struct {
 	mu       sync.Mutex
 	progress func()                   // is told of each piece
 	ctl      *http.ResponseController // nil once the exchange is over
-	ended    bool                     // there is no more to read, or to be read
-	err      error                    // what it ended with, if the transport did not
+	came     int64
+	ended    bool  // there is no more to read, or to be read
+	err      error // what it ended with, if the transport did not
 }
 
 func (c *clientBody) Read(p []byte) (int, error) {
 	c.deadline(time.Now().Add(c.idle))
 	n, err := c.r.Read(p)
 	c.mu.Lock()
+	c.came += int64(n)
 	if n > 0 && c.ctl != nil {
 		c.progress()
 	}
@@ -246,12 +251,13 @@ func (c *clientBody) deadline(t time.Time) {
 	}
 }
 
-// detach lets go of the client's connection.
-func (c *clientBody) detach() {
+// detach lets go of the client's connection, and returns how much has come.
+func (c *clientBody) detach() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.interrupt()
 	c.ctl = nil
+	return c.came
 }
 
 // atEnd reports whether the whole body has been read.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/gatehousehq/gatehouse/internal/journal"
 	"github.com/gatehousehq/gatehouse/internal/routing"
 	"github.com/gatehousehq/gatehouse/internal/upstream"
 	"github.com/gatehousehq/gatehouse/internal/usage"
@@ -23,6 +24,7 @@ const statusClientGone = 499
 type exchange struct {
 	g     *Gateway
 	watch watch
+	meter usage.Meter
 	request
 }
 
@@ -42,6 +44,7 @@ type request struct {
 	body     body
 
 	rec      usage.Record
+	ticket   journal.Ticket
 	attempts [2]usage.Attempt // backs rec.Attempts
 
 	wrote bool // the status has been sent
@@ -63,6 +66,7 @@ func (g *Gateway) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	x.rec.Began = g.cfg.Now()
 	x.rec.ID = newID(x.rec.Began)
 	x.rec.Attempts = x.attempts[:0]
+	x.rec.Client = usage.ClientName(r.UserAgent())
 	h := w.Header()
 	h["X-Gatehouse-Request-Id"] = []string{x.rec.ID}
 	h["X-Content-Type-Options"] = nosniff
@@ -174,7 +178,9 @@ func (x *exchange) finish() {
 	}
 	x.watch.stop()
 	x.release()
-	x.body.letGo()
+	if n, streamed := x.body.letGo(); streamed {
+		x.rec.RequestBytes = n
+	}
 	cfg := &x.g.cfg
 	now := cfg.Now()
 	x.rec.Duration = now.Sub(x.rec.Began)
@@ -193,6 +199,9 @@ func (x *exchange) finish() {
 	cfg.Logger.LogAttrs(x.r.Context(), slog.LevelInfo, "gateway request", attrs[:used]...)
 	if refused := x.rec.Status == http.StatusUnauthorized || x.rec.Status == http.StatusForbidden; refused && x.rec.Reason != "" && cfg.OnRefused != nil {
 		cfg.OnRefused(x.r, x.record())
+	}
+	if cfg.Journal != nil && x.token != nil {
+		cfg.Journal.End(x.ticket, &x.rec) // it counts what it has no room for
 	}
 	if cfg.Observe != nil {
 		cfg.Observe(x.record())

@@ -29,6 +29,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gatehousehq/gatehouse/internal/journal"
 	"github.com/gatehousehq/gatehouse/internal/keypool"
 	"github.com/gatehousehq/gatehouse/internal/routing"
 	"github.com/gatehousehq/gatehouse/internal/upstream"
@@ -66,6 +67,10 @@ type Config struct {
 	// block.
 	Observe func(usage.Record)
 
+	// Journal, if not nil, keeps a record of each request that came with a token
+	// that was accepted: its beginning before an upstream is dialled, and its end
+	// before the last of an answer is sent.
+	Journal *journal.Journal
 	// MaxReplayBody is the largest request body that is held in memory, so that
 	// it can be sent again with another key. A larger one is streamed, once.
 	// Default 8 MiB.

@@ -23,8 +23,14 @@ func (x *exchange) relay(t *tryState, res *http.Response, begun []byte) {
 	x.wrote = true
 	x.w.WriteHeader(res.StatusCode)
 
+	kind := usage.KindOf(x.rec.Endpoint)
+	if res.StatusCode != http.StatusOK {
+		kind = usage.NotMetered // an error uses nothing
+	}
+	x.meter.Reset(kind, res.Header.Get("Content-Type"), res.Header.Get("Content-Encoding"))
 	err := x.copyBody(res, begun)
 	x.watch.wait(forNothing)
+	x.rec.Tokens, x.rec.ActualModel = x.meter.End()
 	switch {
 	case err == nil:
 	case errors.Is(err, errClientGone) || x.r.Context().Err() != nil:
@@ -117,5 +123,10 @@ func (x *exchange) send(piece []byte, last bool) error {
 	if !last && x.ctl.Flush() != nil {
 		return errClientGone
 	}
+	if x.rec.ResponseBytes == 0 {
+		x.rec.FirstByte = x.g.cfg.Now().Sub(x.rec.Began)
+	}
+	x.rec.ResponseBytes += int64(len(piece))
+	x.meter.Observe(piece)
 	return nil
 }
