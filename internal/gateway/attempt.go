@@ -63,9 +63,9 @@ func (x *exchange) try(key *routing.Key, last, again bool) (answered bool) {
 		cfg.OnUse(x.token.ID, t.keyID(), t.began)
 	}
 
-	ctx, cancel := context.WithCancel(x.r.Context())
-	defer cancel()
-	x.watch.attempt(cancel)
+	ctx := &attemptContext{Context: x.r.Context()}
+	defer ctx.cancel()
+	x.watch.attempt(ctx.cancel)
 	req, err := t.request(ctx)
 	if err != nil {
 		t.note().Outcome = providerFault.reason

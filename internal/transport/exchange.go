@@ -14,9 +14,7 @@ const earlyAnswer = time.Second
 // answer.
 func (x *Body) exchange(out *output) (*http.Response, error) {
 	ctx := x.req.Context()
-	if ctx.Done() != nil {
-		x.stop = context.AfterFunc(ctx, x.c.interrupt)
-	}
+	x.stop = afterFunc(ctx, x.c.interrupt)
 	inline, err := out.inline(x.req)
 	if err != nil {
 		return x.failed(err)
@@ -56,6 +54,18 @@ func (x *Body) exchange(out *output) (*http.Response, error) {
 	}
 	x.headIsThere()
 	return x.answer(), nil
+}
+
+// afterFunc is [context.AfterFunc], without what that allocates around a context
+// that has a way of its own.
+func afterFunc(ctx context.Context, f func()) (stop func() bool) {
+	if own, ok := ctx.(interface{ AfterFunc(func()) func() bool }); ok {
+		return own.AfterFunc(f)
+	}
+	if ctx.Done() == nil {
+		return nil
+	}
+	return context.AfterFunc(ctx, f)
 }
 
 // headIsThere ends the time for it.
