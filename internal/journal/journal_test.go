@@ -235,7 +235,7 @@ func TestJournalThatIsFull(t *testing.T) {
 		// It works again when there is room.
 		k := new(taker)
 		end := ship(t, j, k)
-		time.Sleep(5 * time.Second)
+		synctest.Wait() // for no more than what has to be done
 		ticket := j.Begin(record("again"))
 		if ticket == (journal.Ticket{}) || !j.End(ticket, record("again")) {
 			t.Error("there is no room after all was shipped")
@@ -480,6 +480,50 @@ func TestConcurrentRequests(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What ends while the last batch is on its way is shipped before Close is done.
+func TestRecordsDuringTheLastBatch(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, open func(string, journal.Config) *journal.Journal) {
+		j, k := open(t.TempDir(), journal.Config{}), new(taker)
+		j.End(journal.Ticket{}, record("a"))
+		closed := make(chan error)
+		err := j.Ship(t.Context(), func(ctx context.Context, batch []usage.Record) error {
+			if len(k.ids()) == 0 {
+				j.End(journal.Ticket{}, record("b"))
+				go func() { closed <- j.Close(t.Context()) }()
+				time.Sleep(time.Second) // until Close waits
+			}
+			return k.take(ctx, batch)
+		})
+		if err := errors.Join(err, <-closed); err != nil {
+			t.Error(err)
+		}
+		same(t, k.ids(), []string{"a", "b"})
+	})
+}
+
+// Where a segment stays at the end, those after it do, too: they have the ends of
+// what began in it.
+func TestEndsAreNotDeletedBeforeTheirBegins(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, open func(string, journal.Config) *journal.Journal) {
+		dir := t.TempDir()
+		j, k := open(dir, journal.Config{}), new(taker)
+		end := ship(t, j, k)
+		j.Begin(record("long"))
+		short := j.Begin(record("short"))
+		want := numbered("r", 100) // more than a segment
+		for _, id := range want {
+			j.End(j.Begin(record(id)), record(id))
+		}
+		j.End(short, record("short"))
+		end()
+		same(t, k.ids(), append(want, "short"))
+		k, _ = drain(t, dir, journal.Config{})
+		same(t, k.ids(), []string{"long?"})
+	})
 }
 
 // That no goroutine is left the bubble sees to.
