@@ -48,7 +48,48 @@ type Dialect struct {
 	ProbeHeader           http.Header
 	// AppendError appends the body of an error to dst.
 	AppendError func(dst []byte, e Error) []byte
+
+	// Prepare, if not nil, makes what is sent out of a request, in the place of
+	// URL and SetCredential: for upstreams that are reached in another way than
+	// their clients speak. It needs the whole body. What is wrong with the request
+	// itself is a [RequestError].
+	Prepare func(*Outgoing) error
+	// Answer, if not nil, makes what the client is sent out of a response, in
+	// place. It wraps the body and does not read it, but for errors and other
+	// small ones. [http.Response.Request] is what was sent.
+	Answer func(*http.Response) error
 }
+
+// An Outgoing is a request on its way up.
+type Outgoing struct {
+	Method string
+	// Base is the provider's base URL, Endpoint what is asked for (nil is
+	// passthrough), Path the raw path after /v1/ and Query the raw query.
+	Base        *url.URL
+	Endpoint    *Endpoint
+	Path, Query string
+	// Key is the provider's key; zero if it has none.
+	Key secret.Text
+	// Access is what the dialect knows of the provider: of a type of its own.
+	Access any
+	Now    time.Time
+
+	// URL is where it goes. Header and Body are what came, less what does not
+	// pass; Prepare changes the first in place and puts another in the place of
+	// the second.
+	URL    *url.URL
+	Header http.Header
+	Body   []byte
+}
+
+// A RequestError is a request that the upstream has no place for. Its message is
+// for the client, and quotes nothing.
+type RequestError struct {
+	Status  int
+	Message string
+}
+
+func (e *RequestError) Error() string { return e.Message }
 
 // An Endpoint is one method and path.
 type Endpoint struct {
