@@ -66,7 +66,7 @@ var law = map[string]rule{
 	"internal/gateway": {
 		own: []string{
 			"internal/journal", "internal/keypool", "internal/netguard", "internal/routing", "internal/secret", "internal/token",
-			"internal/transport", "internal/upstream", "internal/upstream/anthropic", "internal/upstream/openai", "internal/usage",
+			"internal/transport", "internal/upstream", "internal/upstream/anthropic", "internal/upstream/azure", "internal/upstream/bedrock", "internal/upstream/openai", "internal/usage",
 		},
 		modules: []string{uuid, gjson},
 	},
@@ -76,7 +76,7 @@ var law = map[string]rule{
 	"internal/metrics":                  {own: []string{"internal/routing"}, modules: []string{prometheus}},
 	"internal/keyprobe":                 {own: []string{"internal/keypool", "internal/routing"}},
 	"internal/keypool":                  {own: []string{"internal/routing"}},
-	"internal/routing":                  {own: []string{"internal/rbac", "internal/secret", "internal/settings", "internal/store", "internal/token"}},
+	"internal/routing":                  {own: []string{"internal/rbac", "internal/secret", "internal/settings", "internal/store", "internal/token", "internal/upstream/azure", "internal/upstream/bedrock"}},
 	"internal/upstream":                 {own: []string{"internal/secret"}, modules: []string{gjson}},
 	"internal/upstream/anthropic":       {own: []string{"internal/secret", "internal/upstream"}},
 	"internal/upstream/openai":          {own: []string{"internal/secret", "internal/upstream"}},
@@ -214,6 +214,7 @@ var reveals = map[string]string{
 	"internal/keyring/vault/vault.go":                  "sends the token to Vault",
 	"internal/routing/compile.go":                      "parses opened settings",
 	"internal/secret/secret.go":                        "makes a hint",
+	"internal/settings/bedrock.go":                     "puts the two parts of a pair together",
 	"internal/settings/field.go":                       "writes a document to be sealed, and looks at the form of a key",
 	"internal/store/dbcrypt/cell.go":                   "derives the key of a cell",
 	"internal/store/dbcrypt/dbcrypt.go":                "seals and fingerprints",

@@ -68,8 +68,7 @@ func (x *exchange) try(key *routing.Key, last, again bool) (answered bool) {
 	x.watch.attempt(ctx.cancel)
 	req, err := t.request(ctx)
 	if err != nil {
-		t.note().Outcome = providerFault.reason
-		x.refuse(providerFault)
+		t.unsendable(err)
 		return true
 	}
 	res, err := cfg.Transport.RoundTrip(req)
@@ -79,8 +78,14 @@ func (x *exchange) try(key *routing.Key, last, again bool) (answered bool) {
 	if err != nil {
 		return t.unanswered(err)
 	}
-	defer res.Body.Close()
 	t.note().Status = res.StatusCode
+	if x.dialect.Answer != nil {
+		err = x.dialect.Answer(res)
+	}
+	defer res.Body.Close()
+	if err != nil {
+		return t.unanswered(err)
+	}
 	switch {
 	case res.StatusCode < 200 || res.StatusCode >= 300 && res.StatusCode < 400:
 		t.note().Outcome = usage.Redirect
@@ -134,26 +139,31 @@ func (t *tryState) report(o keypool.Outcome) {
 // may hold on to the last one.
 func (t *tryState) request(ctx context.Context) (*http.Request, error) {
 	x := t.x
-	u, err := x.dialect.URL(x.provider.BaseURL, x.path, x.r.URL.RawQuery)
-	if err != nil {
-		return nil, err
-	}
-	u.ForceQuery = x.r.URL.ForceQuery
 	h := make(http.Header, len(x.r.Header)+len(x.provider.Headers))
 	x.g.requestHeaders.copyTo(h, x.r.Header)
 	if _, ok := h["User-Agent"]; !ok {
 		h["User-Agent"] = nil // keeps net/http from putting in its own
 	}
-	if t.key != nil {
+	if t.key != nil && x.dialect.Prepare == nil {
 		x.dialect.SetCredential(h, t.key.Secret)
 	}
 	for name, value := range x.provider.Headers {
 		h.Set(name, value)
 	}
 	req := noRequest.WithContext(ctx)
-	req.Method, req.URL, req.Host, req.Header = x.r.Method, u, u.Host, h
+	req.Method, req.Header = x.r.Method, h
 	req.Proto, req.ProtoMajor, req.ProtoMinor = "HTTP/1.1", 1, 1
-	x.body.attach(req, x.watch.answerLater)
+	var err error
+	if x.dialect.Prepare != nil {
+		err = t.prepare(req)
+	} else if req.URL, err = x.dialect.URL(x.provider.BaseURL, x.path, x.r.URL.RawQuery); err == nil {
+		req.URL.ForceQuery = x.r.URL.ForceQuery
+		x.body.attach(req, x.watch.answerLater)
+	}
+	if err != nil {
+		return nil, err
+	}
+	req.Host = req.URL.Host
 	return req, nil
 }
 
@@ -308,7 +318,11 @@ func (t *tryState) shows(text []byte) bool {
 		return false
 	}
 	key := t.key.Secret.Reveal()
-	return len(key) >= leastSecret && shown(text, key)
+	if len(key) >= leastSecret && shown(text, key) {
+		return true
+	}
+	_, part, pair := strings.Cut(key, ":") // of AWS: what is before it is no secret
+	return pair && len(part) >= leastSecret && shown(text, part)
 }
 
 // plainText undoes a content coding, as far as maxErrorBody. A coding that is

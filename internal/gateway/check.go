@@ -52,7 +52,7 @@ func (g *Gateway) check(ctx context.Context, p *routing.Provider, key *routing.K
 	if d == nil || p.Fault != "" || p.BaseURL == nil || key != nil && key.Unreadable {
 		return Check{Outcome: providerFault.reason}
 	}
-	req, err := d.Probe(p.BaseURL, credential)
+	req, err := d.Probe(p.BaseURL, p.Access, credential, g.cfg.Now())
 	if err != nil {
 		return Check{Outcome: providerFault.reason}
 	}
@@ -63,8 +63,15 @@ func (g *Gateway) check(ctx context.Context, p *routing.Provider, key *routing.K
 	if err != nil {
 		return Check{Outcome: string(kindIn(ctx, err))}
 	}
-	defer res.Body.Close()
 	c := Check{Status: res.StatusCode}
+	if d.Answer != nil {
+		err = d.Answer(res)
+	}
+	defer res.Body.Close()
+	if err != nil {
+		c.Outcome = string(kindIn(ctx, err))
+		return c
+	}
 	switch {
 	case res.StatusCode < 200 || res.StatusCode >= 300 && res.StatusCode < 400:
 		c.Outcome = usage.Redirect
@@ -81,6 +88,8 @@ func (g *Gateway) check(ctx context.Context, p *routing.Provider, key *routing.K
 	verdict := d.Classify(res.StatusCode, text)
 	c.Outcome = outcomeOf(verdict)
 	switch {
+	case d.ProbeAsksWrong && verdict == upstream.ClientError:
+		c.OK, c.Outcome, c.Finding = true, usage.OK, &keypool.Outcome{}
 	case res.StatusCode == http.StatusNotFound, res.StatusCode == http.StatusMethodNotAllowed:
 		c.Outcome = NoModels
 	case verdict == upstream.NotPermitted: // to list models, but it is known

@@ -34,6 +34,8 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/routing"
 	"github.com/gatehousehq/gatehouse/internal/upstream"
 	"github.com/gatehousehq/gatehouse/internal/upstream/anthropic"
+	"github.com/gatehousehq/gatehouse/internal/upstream/azure"
+	"github.com/gatehousehq/gatehouse/internal/upstream/bedrock"
 	"github.com/gatehousehq/gatehouse/internal/upstream/openai"
 	"github.com/gatehousehq/gatehouse/internal/usage"
 )
@@ -121,8 +123,10 @@ func New(cfg Config) *Gateway {
 
 	o, a := openai.Dialect(), anthropic.Dialect()
 	g := &Gateway{
-		cfg:             cfg,
-		byName:          map[routing.Dialect]*upstream.Dialect{routing.OpenAI: o, routing.Anthropic: a},
+		cfg: cfg,
+		byName: map[routing.Dialect]*upstream.Dialect{
+			routing.OpenAI: o, routing.Anthropic: a, routing.Azure: azure.Dialect(), routing.Bedrock: bedrock.Dialect(),
+		},
 		dialects:        []*upstream.Dialect{o, a},
 		requestHeaders:  newHeaderSet(requestHeaders),
 		responseHeaders: newHeaderSet(responseHeaders),

@@ -110,7 +110,13 @@ var (
 		http.StatusBadRequest, "", "body_broken",
 		"The request body could not be read.",
 	}
-	clientGone = &refusal{statusClientGone, "", "client_gone", ""}
+	bodyNotHeld = &refusal{
+		http.StatusRequestEntityTooLarge, "", "body_not_held",
+		"The request is too large: this provider is reached in another way than its clients speak, and the body must be held in memory for that.",
+	}
+	// notForUpstream has the status and message of an upstream.RequestError.
+	notForUpstream = &refusal{http.StatusBadRequest, "", "not_for_provider", ""}
+	clientGone     = &refusal{statusClientGone, "", "client_gone", ""}
 
 	rateLimited = &refusal{
 		http.StatusTooManyRequests, "rate_limit_exceeded", "rate_limited",

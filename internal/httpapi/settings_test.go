@@ -79,7 +79,7 @@ func TestOneSourceOfCredentials(t *testing.T) {
 			return client.FieldError{Location: "body." + field, Message: "cannot be there beside the credentials in the settings: have one or the other"}
 		}
 		form := func(field string) client.FieldError {
-			return client.FieldError{Location: "body." + field, Message: "must be ACCESS_KEY_ID:SECRET, which the settings of the provider ask for"}
+			return client.FieldError{Location: "body." + field, Message: "must be ACCESS_KEY_ID:SECRET or an Amazon Bedrock API key, which the settings of the provider ask for"}
 		}
 
 		s.want(t, http.StatusCreated, "POST", providers, `{"type":"anthropic","name":"pair","base_url":"`+bedrockURL+`","settings":`+doc+pair+`}`)
@@ -88,8 +88,8 @@ func TestOneSourceOfCredentials(t *testing.T) {
 		s.want(t, http.StatusOK, "PATCH", providers+"/pair", `{"api_keys":[{"api_key":"`+key+`"}],"settings":`+doc+`,"access_key":"","access_key_secret":""}}`)
 
 		s.want(t, http.StatusCreated, "POST", providers, `{"type":"anthropic","name":"keys","base_url":"`+bedrockURL+`","settings":`+doc+`},"api_keys":["`+key+`"]}`)
-		refused("POST", providers+"/keys/keys", `{"api_key":"`+s.key("2")+`"}`, form("api_key"))
-		refused("PATCH", providers+"/keys", `{"api_keys":[{"api_key":"`+s.key("2")+`"}]}`, form("api_keys[0].api_key"))
+		refused("POST", providers+"/keys/keys", `{"api_key":"A:b:`+s.key("2")+`"}`, form("api_key"))
+		refused("PATCH", providers+"/keys", `{"api_keys":[{"api_key":"A:b:`+s.key("2")+`"}]}`, form("api_keys[0].api_key"))
 		refused("PATCH", providers+"/keys", `{"settings":`+doc+pair+`}`, two("api_keys"))
 		refused("PATCH", providers+"/keys", `{"settings":`+doc+`,"ambient":true}}`, two("api_keys"))
 		refused("PATCH", providers+"/keys", `{"settings":`+doc+`,"ambient":1}}`, client.FieldError{Location: "body.settings.ambient", Message: "must be true or false"})

@@ -10,6 +10,8 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/settings"
 	"github.com/gatehousehq/gatehouse/internal/store"
 	"github.com/gatehousehq/gatehouse/internal/token"
+	"github.com/gatehousehq/gatehouse/internal/upstream/azure"
+	"github.com/gatehousehq/gatehouse/internal/upstream/bedrock"
 )
 
 // A compiler turns records, as one transaction sees them, into what the
@@ -88,7 +90,14 @@ func (c compiler) provider(rec store.Provider, keys []store.ProviderKey) (*Provi
 	switch fields := doc.(type) {
 	case nil:
 	case *settings.Bedrock:
-		p.Fault = "Amazon Bedrock cannot be reached by this version of the gateway"
+		p.Dialect, p.Access = Bedrock, &bedrock.Access{
+			Region: fields.Region, Model: fields.Model, SmallFastModel: fields.SmallFastModel, Pair: fields.Pair(),
+		}
+		if fields.Ambient || fields.RoleARN != "" {
+			p.Fault = "its settings ask for AWS credentials of the server itself, or for a role, which this version does not use: give it an access key, or keys"
+		}
+	case *settings.Azure:
+		p.Dialect, p.Access = Azure, &azure.Access{APIVersion: fields.APIVersion}
 	default:
 		p.Headers = fields.Headers()
 	}

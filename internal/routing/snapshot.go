@@ -52,6 +52,8 @@ type Dialect string
 const (
 	OpenAI    Dialect = "openai"
 	Anthropic Dialect = "anthropic"
+	Bedrock   Dialect = "bedrock" // Anthropic's, on Amazon Bedrock
+	Azure     Dialect = "azure"   // OpenAI's, on Azure
 )
 
 // A Provider is an upstream as the gateway sees it.
@@ -63,6 +65,9 @@ type Provider struct {
 	// BaseURL is what the vendor's SDK takes: with /v1 for openai, without it
 	// for anthropic. It has no trailing slash, query, fragment or user.
 	BaseURL *url.URL
+	// Access is what the dialect needs to know besides: of a type of its own, nil
+	// for those that need nothing.
+	Access any
 	// Headers are set on each request upstream, over what the client sent.
 	Headers map[string]string
 	// Strategy is how the first key to try is chosen; the zero Strategy is InOrder.

@@ -18,6 +18,8 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/store/dbgen"
 	"github.com/gatehousehq/gatehouse/internal/store/storetest"
 	"github.com/gatehousehq/gatehouse/internal/token"
+	"github.com/gatehousehq/gatehouse/internal/upstream/azure"
+	"github.com/gatehousehq/gatehouse/internal/upstream/bedrock"
 )
 
 func newTable(t *testing.T, s *storetest.Store) *routing.Table {
@@ -232,19 +234,27 @@ func TestTamperingTakesOutOneKeyOnly(t *testing.T) {
 	})
 }
 
-func TestBedrockTakesOutItsProviderOnly(t *testing.T) {
+// How an upstream is reached is read from its sealed settings.
+func TestSettingsSayHowAProviderIsReached(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
-		doc := `{"_type":"bedrock","_version":1,"region":"eu-central-1"}`
-		p := dbgen.Provider(t, s.DB, store.Provider{Type: store.TypeAnthropic, Name: "bedrock", Settings: secret.New(doc), SettingsPublic: doc})
-		dbgen.ProviderKey(t, s.DB, store.ProviderKey{ProviderID: p.ID})
-		dbgen.Provider(t, s.DB, store.Provider{Type: store.TypeAnthropic, Name: "direct"})
-		snap := newTable(t, s).Current()
-		if got := snap.Provider("bedrock"); got.Fault != "Amazon Bedrock cannot be reached by this version of the gateway" || got.Keys[0].Unreadable {
-			t.Errorf("bedrock: %+v", got)
+		add := func(name string, kind store.ProviderType, doc string) {
+			p := dbgen.Provider(t, s.DB, store.Provider{Type: kind, Name: name, Settings: secret.New(doc), SettingsPublic: doc})
+			dbgen.ProviderKey(t, s.DB, store.ProviderKey{ProviderID: p.ID})
 		}
-		if got := snap.Provider("direct").Fault; got != "" {
-			t.Errorf("direct: %s", got)
+		add("bedrock", store.TypeAnthropic, `{"_type":"bedrock","_version":1,"region":"eu-central-1","model":"m","small_fast_model":"s","access_key":"A","access_key_secret":"B"}`)
+		add("role", store.TypeAnthropic, `{"_type":"bedrock","_version":1,"region":"eu-central-1","ambient":true}`)
+		add("azure", store.TypeOpenAI, `{"_type":"azure","_version":1,"api_version":"2024-10-21"}`)
+		snap := newTable(t, s).Current()
+		want := &bedrock.Access{Region: "eu-central-1", Model: "m", SmallFastModel: "s", Pair: secret.New("A:B")}
+		if p := snap.Provider("bedrock"); p.Dialect != routing.Bedrock || !reflect.DeepEqual(p.Access, want) || p.Fault != "" || p.Keys[0].Unreadable {
+			t.Errorf("bedrock: %+v, %+v", p, p.Access)
+		}
+		if p := snap.Provider("role"); p.Fault == "" {
+			t.Errorf("credentials of the server: %+v", p)
+		}
+		if p := snap.Provider("azure"); p.Dialect != routing.Azure || !reflect.DeepEqual(p.Access, &azure.Access{APIVersion: "2024-10-21"}) || p.Fault != "" {
+			t.Errorf("azure: %+v, %+v", p, p.Access)
 		}
 	})
 }

@@ -14,7 +14,7 @@ const TypeBedrock = "bedrock"
 //
 // Its requests are signed with one of: the pair of AccessKey and
 // AccessKeySecret; what the server finds where it runs, if Ambient; or provider
-// keys of the form ACCESS_KEY_ID:SECRET.
+// keys, which are pairs ACCESS_KEY_ID:SECRET or Bedrock API keys.
 type Bedrock struct {
 	Region string
 	// Model and SmallFastModel are ids or ARNs of models or inference profiles.
@@ -54,8 +54,8 @@ var (
 	awsRegion = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$`)
 	// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
 	awsRole = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[!-~]+$`)
-	// Neither part of a pair has a space or a colon in it.
-	awsPair = regexp.MustCompile(`^[!-9;-~]+:[!-9;-~]+$`)
+	// Neither part of a pair has a space or a colon in it, nor has an API key.
+	awsKey = regexp.MustCompile(`^[!-9;-~]+(:[!-9;-~]+)?$`)
 )
 
 // check holds that there is one source of credentials: which of two is used, and
@@ -82,7 +82,17 @@ func (b *Bedrock) check(kept []string) (credentials bool, err error) {
 	return pair || b.Ambient, err
 }
 
-func (*Bedrock) keys() KeyForm { return KeyForm{"ACCESS_KEY_ID:SECRET", awsPair} }
+func (*Bedrock) keys() KeyForm {
+	return KeyForm{"ACCESS_KEY_ID:SECRET or an Amazon Bedrock API key", awsKey}
+}
+
+// Pair returns the pair as a provider key has it; zero if there is none.
+func (b *Bedrock) Pair() secret.Text {
+	if b.AccessKey.IsZero() {
+		return secret.Text{}
+	}
+	return secret.New(b.AccessKey.Reveal() + ":" + b.AccessKeySecret.Reveal())
+}
 
 // Headers implements [Fields]: there are none.
 func (*Bedrock) Headers() map[string]string { return nil }

@@ -147,13 +147,13 @@ func TestUnknownFieldIsRefusedWithTheKnownOnes(t *testing.T) {
 	}
 }
 
-func TestKeysOfBedrockArePairs(t *testing.T) {
+func TestKeysOfBedrock(t *testing.T) {
 	t.Parallel()
 	doc, err := settings.Parse("anthropic", []byte(withoutPair), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for key, want := range map[string]bool{"AKIA:s/+=": true, "": false, "AKIA": false, "AKIA:": false, ":s": false, "A:b:c": false, ":": false, "AKIA:s\n": false} {
+	for key, want := range map[string]bool{"AKIA:s/+=": true, "ABSKQmVk/+=": true, "": false, "A B": false, "AKIA:": false, ":s": false, "A:b:c": false, ":": false, "AKIA:s\n": false} {
 		if got := doc.Keys.Allows(secret.New(key)); got != want {
 			t.Errorf("%q is allowed: %v, want %v", key, got, want)
 		}
@@ -172,6 +172,7 @@ func TestFieldsOfEachType(t *testing.T) {
 	}
 	want := map[string][2][]string{
 		"openai":    {{"organization", "project", "failover_on", "replay_after_send", "probe"}, nil},
+		"azure":     {{"api_version", "failover_on", "replay_after_send", "probe"}, nil},
 		"anthropic": {{"failover_on", "replay_after_send", "probe"}, nil},
 		"bedrock":   {{"region", "model", "small_fast_model", "role_arn", "ambient", "failover_on", "replay_after_send", "probe"}, {"access_key", "access_key_secret"}},
 	}

@@ -81,6 +81,7 @@ var kinds = []kind{
 	{TypeOpenAI, "openai", func() Fields { return new(OpenAI) }},
 	{TypeAnthropic, "anthropic", func() Fields { return new(Anthropic) }},
 	{TypeBedrock, "anthropic", func() Fields { return new(Bedrock) }},
+	{TypeAzure, "openai", func() Fields { return new(Azure) }},
 }
 
 // version is that of every type so far.

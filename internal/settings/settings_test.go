@@ -21,6 +21,8 @@ func TestDocumentsAndTheirCanonicalForm(t *testing.T) {
 		{` {"project":"p", "_version":1, "organization":"o","_type":"openai"} `, `{"_type":"openai","_version":1,"organization":"o","project":"p"}`,
 			map[string]string{"Openai-Organization": "o", "Openai-Project": "p"}},
 		{`{"_type":"openai","_version":1,"organization":"","project":null}`, `{"_type":"openai","_version":1}`, map[string]string{}},
+		{`{"_type":"azure","_version":1}`, `{"_type":"azure","_version":1}`, nil},
+		{`{"_version":1,"api_version":"2025-04-01-preview","_type":"azure"}`, `{"_type":"azure","_version":1,"api_version":"2025-04-01-preview"}`, nil},
 	} {
 		doc, err := settings.Parse("openai", []byte(c.sent), "")
 		if err != nil {
@@ -50,6 +52,8 @@ func TestDocumentsThatAreRefused(t *testing.T) {
 		{`{"_type":"openai","_version":1,"organization":"a ` + canary + `"}`, "openai", "organization"},
 		{`{"_type":"openai","_version":1,"project":"a\r\nX-Evil: ` + canary + `"}`, "openai", "project"},
 		{`{"_type":"openai","_version":1,"project":"é"}`, "openai", "project"},
+		{`{"_type":"azure","_version":1}`, "anthropic", "_type"}, {`{"_type":"azure","_version":1,"api_version":"2024-10-21&a=b"}`, "openai", "api_version"},
+		{`{"_type":"azure","_version":1,"api_version":"v1"}`, "openai", "api_version"},
 		{`{"_type":"openai","_version":1,"project":"` + strings.Repeat("x", 257) + `"}`, "openai", "project"},
 	} {
 		_, err := settings.Parse(c.provider, []byte(c.sent), "")

@@ -8,6 +8,8 @@
 package upstream
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -43,16 +45,21 @@ type Dialect struct {
 	Limits     []Limit
 	ParseReset func(value string, now time.Time) time.Duration
 	// ProbePath, ProbeQuery and ProbeHeader are a GET that costs nothing, and that
-	// only a key that is accepted is answered with success.
+	// only a key that is accepted is answered with success; with ProbeBody it is a
+	// POST. ProbeAsksWrong is set where the probe is wrong in itself, and to be told
+	// so shows that the key is accepted.
 	ProbePath, ProbeQuery string
 	ProbeHeader           http.Header
+	ProbeBody             []byte
+	ProbeAsksWrong        bool
 	// AppendError appends the body of an error to dst.
 	AppendError func(dst []byte, e Error) []byte
 
 	// Prepare, if not nil, makes what is sent out of a request, in the place of
 	// URL and SetCredential: for upstreams that are reached in another way than
-	// their clients speak. It needs the whole body. What is wrong with the request
-	// itself is a [RequestError].
+	// their clients speak. It is given the whole body if the endpoint has a model in
+	// it, and may be given none else. What is wrong with the request itself is a
+	// [RequestError].
 	Prepare func(*Outgoing) error
 	// Answer, if not nil, makes what the client is sent out of a response, in
 	// place. It wraps the body and does not read it, but for errors and other
@@ -138,26 +145,52 @@ func (d *Dialect) URL(base *url.URL, path, query string) (*url.URL, error) {
 	return &url.URL{Scheme: base.Scheme, Host: base.Host, Path: decoded, RawPath: raw, RawQuery: query}, nil
 }
 
-// Probe returns a request that shows whether a key is accepted at base. The zero
-// key is none.
-func (d *Dialect) Probe(base *url.URL, key secret.Text) (*http.Request, error) {
-	u, err := d.URL(base, d.ProbePath, d.ProbeQuery)
-	if err != nil {
+// Probe returns a request that shows whether a key is accepted at base, by a
+// provider of that access. The zero key is none.
+func (d *Dialect) Probe(base *url.URL, access any, key secret.Text, now time.Time) (*http.Request, error) {
+	o := Outgoing{
+		Method: http.MethodGet, Base: base, Path: d.ProbePath, Query: d.ProbeQuery, Header: d.ProbeHeader.Clone(), Body: d.ProbeBody,
+		Key: key, Access: access, Now: now,
+	}
+	if len(o.Body) > 0 {
+		o.Method = http.MethodPost
+	}
+	if o.Header == nil {
+		o.Header = http.Header{}
+	}
+	o.Endpoint = d.Endpoint(o.Method, o.Path)
+	o.Header.Set("Accept", "application/json")
+	o.Header.Set("User-Agent", "gatehouse")
+	if err := d.prepare(&o); err != nil {
 		return nil, err
 	}
-	h := d.ProbeHeader.Clone()
-	if h == nil {
-		h = http.Header{}
-	}
-	h.Set("Accept", "application/json")
-	h.Set("User-Agent", "gatehouse")
-	if !key.IsZero() {
-		d.SetCredential(h, key)
-	}
-	return &http.Request{
-		Method: http.MethodGet, URL: u, Host: u.Host, Header: h,
+	req := &http.Request{
+		Method: o.Method, URL: o.URL, Host: o.URL.Host, Header: o.Header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}, nil
+	}
+	o.Attach(req)
+	return req, nil
+}
+
+func (d *Dialect) prepare(o *Outgoing) (err error) {
+	if d.Prepare != nil {
+		return d.Prepare(o)
+	}
+	if !o.Key.IsZero() {
+		d.SetCredential(o.Header, o.Key)
+	}
+	o.URL, err = d.URL(o.Base, o.Path, o.Query)
+	return err
+}
+
+// Attach makes the body that of a request.
+func (o *Outgoing) Attach(req *http.Request) {
+	if len(o.Body) == 0 {
+		return
+	}
+	req.ContentLength = int64(len(o.Body))
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(o.Body)), nil }
+	req.Body, _ = req.GetBody() // it never fails
 }
 
 // SetCredential puts key into h.

@@ -45,6 +45,10 @@ type Access struct {
 func Dialect() *upstream.Dialect {
 	d := anthropic.Dialect()
 	d.Name = "bedrock"
+	// There is no such model, which only those are told who may ask.
+	d.ProbePath, d.ProbeQuery, d.ProbeAsksWrong = "messages/count_tokens", "", true
+	d.ProbeBody = []byte(`{"model":"anthropic.no-such-model-v1:0","max_tokens":1,"messages":[{"role":"user","content":"x"}]}`)
+	d.Limits, d.ParseReset = nil, nil
 	d.Classify = classify
 	d.Prepare = prepare
 	d.Answer = answer
@@ -65,6 +69,9 @@ func prepare(o *upstream.Outgoing) error {
 	if !ok || a.Region == "" {
 		return errNoAccess
 	}
+	if o.Endpoint == nil {
+		return errPath
+	}
 	var err error
 	if strings.HasSuffix(o.Base.Path, "/anthropic") {
 		err = a.native(o)
@@ -84,7 +91,7 @@ func prepare(o *upstream.Outgoing) error {
 // native has the path of Anthropic's own API. Only the model may need another
 // name.
 func (a *Access) native(o *upstream.Outgoing) (err error) {
-	if o.Endpoint != nil && o.Endpoint.BodyModel {
+	if o.Endpoint.BodyModel {
 		doc, err := upstream.ParseObject(o.Body)
 		if err != nil {
 			return err
@@ -99,10 +106,7 @@ func (a *Access) native(o *upstream.Outgoing) (err error) {
 
 // invoke makes an invocation of a model out of a request for messages.
 func (a *Access) invoke(o *upstream.Outgoing) error {
-	switch {
-	case o.Endpoint == nil:
-		return errPath
-	case !o.Endpoint.BodyModel:
+	if !o.Endpoint.BodyModel {
 		return errNoModels
 	}
 	doc, err := upstream.ParseObject(o.Body)

@@ -1,0 +1,56 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/gatehousehq/gatehouse/internal/upstream"
+)
+
+// prepare has the dialect make the request, for an upstream that is reached in
+// another way than its clients speak.
+func (t *tryState) prepare(req *http.Request) error {
+	x := t.x
+	if !x.body.replayable && x.endpoint != nil && x.endpoint.BodyModel {
+		return errNotHeld
+	}
+	o := upstream.Outgoing{
+		Method: req.Method, Base: x.provider.BaseURL, Endpoint: x.endpoint, Path: x.path, Query: x.r.URL.RawQuery,
+		Access: x.provider.Access, Now: t.began, Header: req.Header, Body: x.body.held,
+	}
+	if t.key != nil {
+		o.Key = t.key.Secret
+	}
+	if err := x.dialect.Prepare(&o); err != nil {
+		return err
+	}
+	req.URL = o.URL
+	if len(o.Body) == 0 || len(x.body.held) > 0 && &o.Body[0] == &x.body.held[0] && len(o.Body) == len(x.body.held) {
+		x.body.attach(req, x.watch.answerLater) // as it came
+		return nil
+	}
+	o.Attach(req)
+	return nil
+}
+
+// errNotHeld is a body that would have to be taken apart, and is too large.
+var errNotHeld = errors.New("gateway: the body is not held")
+
+// unsendable answers where no request could be made.
+func (t *tryState) unsendable(err error) {
+	x := t.x
+	bad, ok := errors.AsType[*upstream.RequestError](err)
+	switch {
+	case errors.Is(err, errNotHeld):
+		t.note().Outcome = bodyNotHeld.reason
+		x.refuse(bodyNotHeld)
+	case ok:
+		t.note().Outcome = notForUpstream.reason
+		refused := *notForUpstream
+		refused.status = bad.Status
+		x.answer(&refused, bad.Message, 0)
+	default:
+		t.note().Outcome = providerFault.reason
+		x.refuse(providerFault)
+	}
+}

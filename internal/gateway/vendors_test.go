@@ -1,0 +1,141 @@
+package gateway_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehousehq/gatehouse/internal/gateway"
+	"github.com/gatehousehq/gatehouse/internal/mockupstream"
+	"github.com/gatehousehq/gatehouse/internal/mockupstream/mockbedrock"
+	"github.com/gatehousehq/gatehouse/internal/routing"
+	"github.com/gatehousehq/gatehouse/internal/secret"
+	"github.com/gatehousehq/gatehouse/internal/upstream/azure"
+	"github.com/gatehousehq/gatehouse/internal/upstream/bedrock"
+)
+
+var (
+	pairLimited = routing.Key{ID: "limited", Secret: secret.New("AKIDLIMITED:secret-of-the-limited")}
+	pairWrong   = routing.Key{ID: "wrong", Secret: secret.New("AKIDGOOD0001:not-the-secret-of-it")}
+	pairGood    = routing.Key{ID: "good", Secret: secret.New("AKIDGOOD0001:the+secret/of/the/good")}
+	bearerGood  = routing.Key{ID: "bearer", Secret: secret.New("ABSKQmVkcm9ja0FQSUtleS1nb29k")}
+)
+
+// amazon adds a provider on a mock of Bedrock.
+func (h *house) amazon(path string, keys ...routing.Key) *routing.Provider {
+	h.t.Helper()
+	behind := mockupstream.New(mockupstream.Config{
+		Keys: map[secret.Text]mockupstream.Key{
+			pairLimited.Secret: {Label: "limited", Behaviour: mockupstream.RateLimited}, pairGood.Secret: {Label: "good"}, bearerGood.Secret: {Label: "bearer"},
+		},
+		RetryAfter: time.Hour,
+	})
+	p := h.upstream(routing.Bedrock, (&mockbedrock.Bedrock{
+		Behind: behind, Region: "eu-central-1", Keys: []secret.Text{pairLimited.Secret, pairGood.Secret, bearerGood.Secret}, Now: h.clock,
+	}).ServeHTTP, keys...)
+	p.Access = &bedrock.Access{Region: "eu-central-1", Model: "eu.anthropic.big-v1:0"}
+	p.BaseURL.Path += path
+	return p
+}
+
+// Requests to Bedrock fail over, stream, and are metered as those to Anthropic.
+func TestBedrock(t *testing.T) {
+	t.Parallel()
+	for _, native := range []string{"", "/anthropic"} {
+		for _, stream := range []bool{false, true} {
+			for _, last := range []routing.Key{pairGood, bearerGood} {
+				t.Run(fmt.Sprintf("native%s stream=%v %s", native, stream, last.ID), func(t *testing.T) {
+					t.Parallel()
+					h := newHouse(t)
+					h.amazon(native, pairLimited, pairWrong, last)
+					req := h.request("POST", "/ai/bedrock/v1/messages", fmt.Sprintf(`{"model":"claude-x","stream":%v,"max_tokens":9,"messages":[{"role":"user","content":"hello there"}]}`, stream))
+					req.Header.Set("Anthropic-Version", "2023-06-01")
+					req.Header.Set("Anthropic-Beta", "oauth-2025-04-20")
+					a := h.do(req)
+					if a.status != 200 || !strings.Contains(a.body, "hello") || stream != strings.Contains(a.body, "event: message_stop") {
+						t.Fatalf("got %d %s", a.status, a.body)
+					}
+					rec := h.record()
+					if len(rec.Attempts) != 3 || rec.Attempts[2].KeyID != last.ID || !rec.Tokens.Known || rec.Tokens.Output == 0 {
+						t.Errorf("recorded as %+v", rec)
+					}
+					for id, want := range map[string]string{"limited": "cooling", "wrong": "failed", last.ID: "ready"} {
+						if got := h.pool.State(routing.Key{ID: id}).Name; got != want {
+							t.Errorf("the key %s is %s, want %s", id, got, want)
+						}
+					}
+					if rec.ActualModel != "eu.anthropic.big-v1:0" {
+						t.Errorf("the model that answered is %q", rec.ActualModel)
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestBedrockErrorsAreAnthropics(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(c *gateway.Config) { c.MaxReplayBody = 1000 })
+	h.amazon("", pairGood)
+	for _, tc := range []struct {
+		name, method, path, body string
+		status                   int
+	}{
+		{"no list of models", "GET", "models", "", 404},
+		{"no model", "POST", "messages", `{}`, 400},
+		{"a body that is not held", "POST", "messages", `{"model":"m","x":"` + strings.Repeat("x", 1000) + `"}`, 413},
+		{"a path that is none", "POST", "files", `{}`, 404},
+	} {
+		req := h.request(tc.method, "/ai/bedrock/v1/"+tc.path, tc.body)
+		a := h.do(req)
+		if rec := h.record(); a.status != tc.status || !strings.Contains(a.body, `{"type":"error","error":{"type":`) || rec.Reason == "" {
+			t.Errorf("%s: got %d %s, recorded as %+v", tc.name, a.status, a.body, rec)
+		}
+	}
+}
+
+func TestBedrockKeysCanBeTried(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	p := h.amazon("", pairGood)
+	for key, want := range map[*routing.Key]bool{&pairGood: true, &pairWrong: false, &bearerGood: true} {
+		if c := h.gw.Check(context.Background(), p, key); c.OK != want {
+			t.Errorf("%s: %+v", key.ID, c)
+		}
+	}
+}
+
+// Azure has the deployment in the path, and the key in a header of its own.
+func TestAzure(t *testing.T) {
+	t.Parallel()
+	for version, path := range map[string]string{"": "/openai/v1/chat/completions", "2024-10-21": "/openai/deployments/gpt-x/chat/completions?api-version=2024-10-21"} {
+		t.Run("version "+version, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			const body = `{ "model" : "gpt-x", "messages": [] }`
+			p := h.upstream(routing.Azure, func(w http.ResponseWriter, r *http.Request) {
+				got, _ := io.ReadAll(r.Body)
+				if r.URL.RequestURI() != path || string(got) != body || r.Header.Get("Authorization") != "" {
+					t.Errorf("%s %s %v", r.URL.RequestURI(), got, r.Header)
+				}
+				w.Header().Set("Content-Type", "application/json")
+				if r.Header.Get("Api-Key") != key("k2").Secret.Reveal() {
+					w.WriteHeader(401)
+					_, _ = io.WriteString(w, `{"error":{"code":"401","message":"Access denied due to invalid subscription key or wrong API endpoint."}}`)
+					return
+				}
+				_, _ = io.WriteString(w, wholeAnswer)
+			}, key("k1"), key("k2"))
+			p.Access = &azure.Access{APIVersion: version}
+			p.BaseURL.Path = strings.TrimSuffix(strings.Split(path, "/chat")[0], "/deployments/gpt-x")
+			a := h.do(h.request("POST", "/ai/azure/v1/chat/completions", body))
+			if rec := h.record(); a.status != 200 || a.body != wholeAnswer || len(rec.Attempts) != 2 || rec.Tokens.Input != 12 {
+				t.Errorf("got %d %s, recorded as %+v", a.status, a.body, rec)
+			}
+		})
+	}
+}
