@@ -7,7 +7,9 @@ const bom = "\uFEFF"
 
 // An eventReader reads server-sent events in pieces, by the rules of the WHATWG,
 // and gives the data of each to the scanner of a meter as one document. An event
-// that the stream breaks off in counts as far as it came.
+// that the stream breaks off in counts as far as it came. (A line "data" without
+// a colon adds an empty line to the data, and nothing to a document: it is left
+// out.)
 type eventReader struct {
 	state lineState
 	// seen counts the bytes of bom at the start of the stream, then of "data" at
@@ -36,7 +38,7 @@ func (e *eventReader) read(m *Meter, b []byte) {
 	// What is not in the rest of the chunk is not looked for again.
 	lf, crlf := true, true
 	for len(b) > 0 {
-		if m.named && e.state == atLine && !e.begun && !e.cr {
+		if m.named && e.state == atLine && !e.begun {
 			end := 0
 			if lf {
 				end = after(b, "\n\n")
@@ -195,10 +197,7 @@ func (e *eventReader) beginData(m *Meter) {
 
 // endLine ends a line; an empty one ends the event.
 func (e *eventReader) endLine(m *Meter) {
-	switch {
-	case e.state == inField && e.seen == len("data"): // without a colon: an empty line of data
-		e.beginData(m)
-	case e.state == atLine || e.state == atTop && e.seen == 0:
+	if e.state == atLine || e.state == atTop && e.seen == 0 {
 		e.begun = false
 	}
 	e.state, e.seen = atLine, 0

@@ -165,10 +165,10 @@ func (m *Meter) tell(b []byte) []byte {
 // maxModel is the longest name of a model that is written down.
 const maxModel = 128
 
-// name takes down the model: the first that is named. The raw text is that
-// between the quotes.
+// name takes down the model, whose raw text is that between the quotes. After one
+// that is not empty, no other is looked for.
 func (m *Meter) name(raw []byte, whole, escaped bool) {
-	if m.named || len(raw) == 0 {
+	if len(raw) == 0 {
 		return
 	}
 	m.named = true

@@ -78,7 +78,7 @@ func counts(m *usage.Meter) counted {
 // anywhere.
 func meter(kind usage.Kind, contentType, encoding string, chunks ...[]byte) counted {
 	m := usage.NewMeter(usage.Messages, "text/event-stream", "")
-	m.Observe([]byte("data: {\"message\":{\"model\":\"other\",\"usage\":{\"input_tokens\":1}},\"usage\":{\"x\":\"\\\r"))
+	m.Observe([]byte("data: {\"message\":{\"model\":\"other\",\"usage\":{\"input_tokens\":1}},\"usage\":{\"x\":\"\\"))
 	m.End()
 	m.Reset(kind, contentType, encoding)
 	for _, c := range chunks {
@@ -228,6 +228,8 @@ func TestMeterOddities(t *testing.T) {
 		{"zero is known", usage.Completions, js, `{"usage":{"prompt_tokens":0}}`, counted{tokens: usage.Tokens{Known: true}}},
 		{"negative, broken and huge counts are not counts", usage.Completions, js, `{"usage":{"prompt_tokens":-1,"completion_tokens":1.5,"prompt_tokens_details":{"cached_tokens":99999999999999999999}}}`, counted{}},
 		{"details may be null", usage.Completions, js, `{"usage":{"prompt_tokens":2,"prompt_tokens_details":null,"completion_tokens_details":"x"}}`, counted{tokens: two}},
+		{"what is nested in the message of an event is not usage", usage.Messages, js, `{"message":{"message":{"usage":{"input_tokens":1},"model":"n"}}}`, counted{}},
+		{"a longer name is another", usage.Responses, js, `{"response":null,"responses":{"usage":{"input_tokens":1}}}`, counted{}},
 		{"other names do not count", usage.Messages, js, `{"usage":{"prompt_tokens":1}}`, counted{}},
 		{"a usage that is too long is left out", usage.Completions, js, `{"usage":{"prompt_tokens":1,"x":"` + long + `"},"model":"m"}`, counted{model: "m"}},
 		{"a name that is too long is another", usage.Completions, js, `{"usage` + long + `":{"prompt_tokens":1},"usage":{"prompt_tokens":2}}`, counted{tokens: two}},
@@ -348,6 +350,18 @@ func TestEncodingsThatAreNotUnderstood(t *testing.T) {
 	}
 	if got := meter(usage.Completions, "application/json", "identity", []byte(body)); got.tokens.Input != 2 {
 		t.Errorf("identity: %+v", got)
+	}
+}
+
+// Deflate without the head of zlib may begin like one.
+func TestDeflateThatLooksLikeZlib(t *testing.T) {
+	t.Parallel()
+	const body = `{"usage":{"prompt_tokens":2} }` // of a length that is not right for zlib
+	// A stored block, whose first byte has bits that do not count.
+	packed := append([]byte{0x08, byte(len(body)), 0, ^byte(len(body)), 0xff}, body...)
+	packed = append(packed, 0x01, 0, 0, 0xff, 0xff)
+	if got := meter(usage.Completions, "application/json", "deflate", packed); got.tokens.Input != 2 {
+		t.Errorf("%+v", got)
 	}
 }
 
