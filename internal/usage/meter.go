@@ -46,7 +46,8 @@ func KindOf(endpoint string) Kind {
 // escapes; what stands in a string or deeper within is never taken for usage.
 //
 // A Meter is for one body after the other, and for one goroutine at a time. Each
-// body needs its End, which also frees what decompression holds.
+// body needs its End, or the Reset for the next one: they free what decompression
+// holds. The zero Meter reads nothing.
 type Meter struct {
 	kind   Kind
 	form   form
@@ -82,11 +83,11 @@ func NewMeter(kind Kind, contentType, contentEncoding string) *Meter {
 // Reset begins a new body, which has these headers. What is neither declared as
 // JSON nor as events is looked at.
 func (m *Meter) Reset(kind Kind, contentType, contentEncoding string) {
+	m.End() // of a body that was given up
 	m.kind, m.form = kind, unclear
 	m.tokens, m.model, m.named = Tokens{}, "", false
 	m.scan.reset()
 	m.events = eventReader{}
-	m.packed = nil
 
 	media, _, _ := strings.Cut(contentType, ";")
 	switch media = strings.TrimSpace(media); {

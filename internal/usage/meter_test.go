@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"github.com/gatehousehq/gatehouse/internal/usage"
 )
 
@@ -351,6 +353,27 @@ func TestEncodingsThatAreNotUnderstood(t *testing.T) {
 	if got := meter(usage.Completions, "application/json", "identity", []byte(body)); got.tokens.Input != 2 {
 		t.Errorf("identity: %+v", got)
 	}
+}
+
+// A body that was given up leaves nothing behind, and does not show in the next.
+func TestResetEndsTheBodyBefore(t *testing.T) { // not in parallel: others' goroutines would count
+	before := goleak.IgnoreCurrent()
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	_, _ = io.WriteString(w, `{"model":"m","usage":{"prompt_tokens":2},`) // into memory
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	var m usage.Meter
+	for range 3 {
+		m.Reset(usage.Completions, "application/json", "gzip")
+		m.Observe(packed.Bytes())
+	}
+	m.Reset(usage.Completions, "application/json", "gzip")
+	if got := counts(&m); got != (counted{}) {
+		t.Errorf("%+v", got)
+	}
+	goleak.VerifyNone(t, before)
 }
 
 // Deflate without the head of zlib may begin like one.
