@@ -52,9 +52,9 @@ smoke: ##   build a release for this machine, twice, compare, and run it
 generate: ## make the generated files again (minutes, the first time)
 	scripts/generate
 
-bench: ## measure beside nginx and a bare reverse proxy (Linux)
+bench: ## measure beside nginx and a bare reverse proxy, and write docs/performance.md (Linux)
 	scripts/setup nginx
-	go run ./test/bench
+	go run ./test/bench -out docs/performance.md
 
 scale: ## measure with 100,000 keys and 1,000,000 audit entries, on both databases
 	scripts/with-postgres go test -v -count=1 -parallel 1 -timeout 60m ./test/scale -args -providers=10000 -entries=1000000 -rounds=200

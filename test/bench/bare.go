@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -12,27 +13,35 @@ import (
 	"net/url"
 )
 
-// runBare serves the address in its arguments with the shortest proxy that
-// replaces a credential, until ctx ends.
+// runBare serves two addresses, each for the upstream after it, until ctx ends,
+// with the shortest proxy that replaces a credential.
 func runBare(ctx context.Context, args []string, _ io.Writer) error {
-	if len(args) != 3 {
-		return errors.New("usage: bench bare ADDRESS UPSTREAM")
+	if len(args) != 5 {
+		return errors.New("usage: bench bare ADDRESS URL ADDRESS URL")
 	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", args[1])
-	if err != nil {
-		return err
+	ended := make(chan error, 2)
+	for i := 1; i < len(args); i += 2 {
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", args[i])
+		if err != nil {
+			return err
+		}
+		target, err := url.Parse(args[i+1])
+		if err != nil {
+			return err
+		}
+		srv := &http.Server{Handler: newBare(target, nil)}
+		stop := context.AfterFunc(ctx, func() { _ = srv.Close() }) // nothing is left to lose
+		defer stop()
+		go func() { ended <- srv.Serve(l) }()
 	}
-	srv := &http.Server{Handler: newBare(args[2])}
-	stop := context.AfterFunc(ctx, func() { _ = srv.Close() }) // nothing is left to lose
-	defer stop()
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
 }
 
-func newBare(upstream string) http.Handler {
-	target := &url.URL{Scheme: "http", Host: upstream}
+// newBare returns the proxy. A nil trust is the machine's.
+func newBare(target *url.URL, trust *tls.Config) http.Handler {
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
@@ -40,7 +49,7 @@ func newBare(upstream string) http.Handler {
 		},
 		FlushInterval: -1,
 		Transport: &http.Transport{
-			MaxIdleConnsPerHost: 256, DisableCompression: true,
+			MaxIdleConnsPerHost: 256, DisableCompression: true, TLSClientConfig: trust,
 		},
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -44,36 +44,59 @@ const ticks = 100
 // cpuTime returns the user and system time that a process and its children
 // have used.
 func cpuTime(pid int) (time.Duration, error) {
+	var total int64
+	err := family(pid, func(fields []string) error {
+		for _, field := range fields[11:13] {
+			n, err := strconv.ParseInt(field, 10, 64)
+			if err != nil {
+				return err
+			}
+			total += n
+		}
+		return nil
+	})
+	return time.Duration(total) * time.Second / ticks, err
+}
+
+// resident returns how much memory of a process and its children is resident,
+// in bytes. What they share is counted for each.
+func resident(pid int) (int64, error) {
+	var pages int64
+	err := family(pid, func(fields []string) error {
+		n, err := strconv.ParseInt(fields[21], 10, 64)
+		pages += n
+		return err
+	})
+	return pages * int64(os.Getpagesize()), err
+}
+
+// family calls f with the fields of /proc/PID/stat, from the third on, of a
+// process and each of its children.
+func family(pid int, f func(fields []string) error) error {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
-		return 0, err
+		return err
 	}
-	var total int64
 	found := false
 	for _, path := range stats {
 		stat, err := os.ReadFile(path)
 		if err != nil {
 			continue // it has ended since
 		}
-		// The name in parentheses may have anything in it; after it come the
-		// state, the parent, and as the 12th and 13th field the times.
+		// The name in parentheses may have anything in it.
 		end := bytes.LastIndexByte(stat, ')')
 		fields := strings.Fields(string(stat[end+1:]))
 		self := strings.HasPrefix(string(stat), strconv.Itoa(pid)+" ")
-		if len(fields) < 13 || !self && fields[1] != strconv.Itoa(pid) {
+		if len(fields) < 22 || !self && fields[1] != strconv.Itoa(pid) {
 			continue
 		}
 		found = found || self
-		for _, field := range fields[11:13] {
-			n, err := strconv.ParseInt(field, 10, 64)
-			if err != nil {
-				return 0, fmt.Errorf("read %s: %w", path, err)
-			}
-			total += n
+		if err := f(fields); err != nil {
+			return fmt.Errorf("read %s: %w", path, err)
 		}
 	}
 	if !found {
-		return 0, fmt.Errorf("process %d is gone", pid)
+		return fmt.Errorf("process %d is gone", pid)
 	}
-	return time.Duration(total) * time.Second / ticks, nil
+	return nil
 }

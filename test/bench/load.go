@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +24,9 @@ type scenario struct {
 	body    []byte
 	size    int64 // of the answer; zero for any
 	paced   bool  // what is counted are chunks, not requests
+	rate    int   // requests a second, of all clients; zero is as many as they can
+	open    bool  // the answers are streams that stay open; nothing is counted
+	secured bool  // the upstream is reached by TLS
 }
 
 func scenarios() []scenario {
@@ -34,20 +36,39 @@ func scenarios() []scenario {
 	reply, _ := render(replyText(), false)
 	stream, _ := render(strings.TrimSpace(strings.Repeat("word ", streamWords)), true)
 	small, large := ask(false, "hello"), ask(false, strings.Repeat("x", 1<<20))
-	return []scenario{
-		{name: "1 KiB reply, 16 clients", kind: "reply", clients: 16, body: small, size: int64(len(reply))},
-		{name: "1 KiB reply, 64 clients", kind: "reply", clients: 64, body: small, size: int64(len(reply))},
-		{name: "stream of 50 chunks, 32 clients", kind: "stream", clients: 32, body: ask(true, "hello"), size: int64(len(stream))},
-		{name: "1 MiB request, 8 clients", kind: "reply", clients: 8, body: large, size: int64(len(reply))},
-		{name: "chunk of a stream paced at 20 ms, 8 clients", kind: "paced", clients: 8, body: ask(true, "hello"), paced: true},
+	list := []scenario{
+		{name: oneKiB16, kind: "reply", clients: 16, body: small, size: int64(len(reply))},
+		{name: oneKiB64, kind: "reply", clients: 64, body: small, size: int64(len(reply))},
+		{name: streams32, kind: "stream", clients: 32, body: ask(true, "hello"), size: int64(len(stream))},
+		{name: oneMiB8, kind: "reply", clients: 8, body: large, size: int64(len(reply))},
+		{name: steady, kind: "reply", clients: 32, body: small, size: int64(len(reply)), rate: 1000},
+		{name: paced8, kind: "paced", clients: 8, body: ask(true, "hello"), paced: true},
 	}
+	for _, s := range list {
+		s.name, s.secured = s.name+overTLS, true
+		list = append(list, s)
+	}
+	return append(list, scenario{name: open2000, kind: "open", clients: 2000, body: ask(true, "hello"), open: true})
 }
+
+// The names of the scenarios, which the limits refer to.
+const (
+	oneKiB16  = "1 KiB reply, 16 clients"
+	oneKiB64  = "1 KiB reply, 64 clients"
+	streams32 = "stream of 50 chunks, 32 clients"
+	oneMiB8   = "1 MiB request, 8 clients"
+	steady    = "1 KiB reply, 1,000 a second"
+	paced8    = "chunk of a stream paced at 20 ms, 8 clients"
+	open2000  = "2,000 open streams"
+	overTLS   = "; upstream by TLS"
+)
 
 // A result is what one measurement found.
 type result struct {
 	rate     float64 // requests (or chunks) a second
 	p50, p99 time.Duration
 	cpu      time.Duration // of the target, for each of them
+	resident int64         // bytes of the target's memory, at the end
 	errors   int64
 	first    error // the first of the errors
 }
@@ -61,10 +82,13 @@ const (
 
 // A client is one connection that sends a request when it has its answer.
 type client struct {
-	target  target
+	at      endpoint
 	request []byte
 	want    scenario
 	phase   *atomic.Int32
+	start   time.Time     // when the first request is due
+	every   time.Duration // between two requests; zero is at once
+	opened  *atomic.Int64 // streams
 
 	took   []time.Duration
 	rest   []byte // of a paced chunk that has not come whole
@@ -74,18 +98,28 @@ type client struct {
 
 // load measures t under s.
 func load(ctx context.Context, t target, s scenario, warmup, duration time.Duration) (result, error) {
+	at := t.at(s)
 	request := fmt.Appendf(nil, "POST %s?bench=%s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n"+
 		"Content-Type: application/json\r\nAccept: application/json\r\nUser-Agent: bench\r\nContent-Length: %d\r\n\r\n%s",
-		t.path, s.kind, t.addr, t.token.Reveal(), len(s.body), s.body)
+		at.path, s.kind, at.addr, t.token.Reveal(), len(s.body), s.body)
 	var phase atomic.Int32
 	var wg sync.WaitGroup
 	clients := make([]*client, s.clients)
+	var opened atomic.Int64
 	for i := range clients {
-		clients[i] = &client{target: t, request: request, want: s, phase: &phase}
-		wg.Go(func() { clients[i].run(ctx) })
+		c := &client{at: at, request: request, want: s, phase: &phase, opened: &opened}
+		if s.rate > 0 {
+			c.every = time.Duration(s.clients) * time.Second / time.Duration(s.rate)
+			c.start = time.Now().Add(c.every * time.Duration(i) / time.Duration(s.clients))
+		}
+		clients[i] = c
+		wg.Go(func() { c.run(ctx) })
 	}
 	var used time.Duration
 	err := wait(ctx, warmup)
+	for waited := warmup; s.open && err == nil && opened.Load() < int64(s.clients) && waited < openWithin; waited += warmup {
+		err = wait(ctx, max(warmup, 100*time.Millisecond))
+	}
 	if err == nil {
 		used, err = t.used()
 	}
@@ -94,8 +128,10 @@ func load(ctx context.Context, t target, s scenario, warmup, duration time.Durat
 	if err == nil {
 		err = wait(ctx, duration)
 	}
+	resident, residentErr := t.resident()
 	phase.Store(stopping)
 	elapsed := time.Since(begun)
+	err = errors.Join(err, residentErr)
 	if err == nil {
 		var after time.Duration
 		after, err = t.used()
@@ -106,7 +142,10 @@ func load(ctx context.Context, t target, s scenario, warmup, duration time.Durat
 		return result{}, fmt.Errorf("%s, %s: %w", t.name, s.name, err)
 	}
 	var all []time.Duration
-	var r result
+	r := result{resident: resident}
+	if n := opened.Load(); s.open && n < int64(s.clients) {
+		r.errors, r.first = 1, fmt.Errorf("%d streams are open", n)
+	}
 	for _, c := range clients {
 		all = append(all, c.took...)
 		r.errors += c.errors
@@ -122,6 +161,9 @@ func load(ctx context.Context, t target, s scenario, warmup, duration time.Durat
 	}
 	return r, nil
 }
+
+// openWithin is how long it may take until all streams are open.
+const openWithin = 30 * time.Second
 
 func wait(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
@@ -150,7 +192,7 @@ const timeout = 5 * time.Minute
 
 // converse uses one connection until it is time to stop.
 func (c *client) converse(ctx context.Context) error {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", c.target.addr)
+	conn, err := c.at.dial(ctx)
 	if err != nil {
 		return err
 	}
@@ -158,23 +200,40 @@ func (c *client) converse(ctx context.Context) error {
 	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return err
 	}
-	in := bufio.NewReaderSize(conn, 64<<10)
+	size := 64 << 10
+	if c.want.open {
+		size = 4 << 10
+	}
+	in := bufio.NewReaderSize(conn, size)
 	c.rest = nil
 	for c.phase.Load() != stopping {
+		if c.every > 0 {
+			if err := wait(ctx, time.Until(c.start)); err != nil {
+				return err
+			}
+			c.start = c.start.Add(c.every)
+		}
 		before := c.phase.Load()
 		begun := time.Now()
 		if _, err := conn.Write(c.request); err != nil {
 			return fmt.Errorf("send the request: %w", err)
 		}
-		if err := c.receive(in); err != nil {
+		err := c.receive(in)
+		if errors.Is(err, errEnough) {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
-		if !c.want.paced && before == counting && c.phase.Load() == counting {
+		if !c.want.paced && !c.want.open && before == counting && c.phase.Load() == counting {
 			c.took = append(c.took, time.Since(begun))
 		}
 	}
 	return nil
 }
+
+// errEnough ends a stream that is open for as long as anybody likes.
+var errEnough = errors.New("the streams have been open long enough")
 
 // receive reads one answer and checks it.
 func (c *client) receive(in *bufio.Reader) error {
@@ -189,9 +248,18 @@ func (c *client) receive(in *bufio.Reader) error {
 	if err != nil {
 		return err
 	}
-	var see func([]byte)
-	if c.want.paced {
+	var see func([]byte) error
+	switch {
+	case c.want.paced:
 		see = c.see
+	case c.want.open:
+		c.opened.Add(1)
+		see = func([]byte) error {
+			if c.phase.Load() == stopping {
+				return errEnough
+			}
+			return nil
+		}
 	}
 	size, err := h.body(in, see)
 	if err != nil {
@@ -205,13 +273,13 @@ func (c *client) receive(in *bufio.Reader) error {
 
 // see takes the time that a paced chunk was under way. Both clocks are this
 // machine's. A proxy may cut chunks anew: what is not complete yet is kept.
-func (c *client) see(piece []byte) {
+func (c *client) see(piece []byte) error {
 	now := time.Now().UnixNano()
 	c.rest = append(c.rest, piece...)
 	for {
 		event, after, ok := bytes.Cut(c.rest, []byte("\n\n"))
 		if !ok {
-			return
+			return nil
 		}
 		digits := bytes.TrimSuffix(bytes.TrimPrefix(event, []byte(stamp)), []byte("}"))
 		sent, err := strconv.ParseInt(string(digits), 10, 64)

@@ -3,12 +3,13 @@
 // Bench measures what Gatehouse costs beside the proxies that people would
 // otherwise put there.
 //
-//	go run ./test/bench [-short] [-duration 2.5s] [-rounds 3] [-only gatehouse,nginx]
+//	go run ./test/bench [-short] [-duration 2s] [-rounds 3] [-only gatehouse,nginx] [-out docs/performance.md]
 //
 // Four targets are asked in turns, several rounds, and the medians shown: the
 // mock upstream itself (direct), nginx (if it is installed), a bare
-// [net/http/httputil.ReverseProxy], and the real Gatehouse binary with SQLite,
-// one provider, one key and a token. Each proxy is a process of its own, alone
+// [net/http/httputil.ReverseProxy], and the real Gatehouse binary with SQLite, a
+// token, and two providers of one key each: one whose upstream is reached by
+// HTTP, and one by HTTPS. Each proxy is a process of its own, alone
 // on one CPU; the load generator and the mock upstream have the others. Only
 // figures of the same run can be compared: machines change their speed.
 //
@@ -17,6 +18,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -61,6 +63,8 @@ type options struct {
 	rounds   int
 	only     string
 	logLevel string
+	out      string
+	args     []string // as they were given
 }
 
 // wants reports whether a target is to be measured.
@@ -72,11 +76,13 @@ func parse(args []string) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.BoolVar(&o.short, "short", false, "one short round, to see that it works")
-	flags.DurationVar(&o.duration, "duration", 2500*time.Millisecond, "length of each measurement")
-	flags.DurationVar(&o.warmup, "warmup", 500*time.Millisecond, "time before each measurement that is not counted")
+	flags.DurationVar(&o.duration, "duration", 2*time.Second, "length of each measurement")
+	flags.DurationVar(&o.warmup, "warmup", 400*time.Millisecond, "time before each measurement that is not counted")
 	flags.IntVar(&o.rounds, "rounds", 3, "rounds to take medians of")
 	flags.StringVar(&o.only, "only", "", "targets to measure, separated by commas: direct, nginx, bare, gatehouse")
 	flags.StringVar(&o.logLevel, "log-level", "info", "log level of Gatehouse, whose log goes to a file")
+	flags.StringVar(&o.out, "out", "", "a file to write a page of documentation to")
+	o.args = args
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -111,8 +117,6 @@ func measure(ctx context.Context, args []string, out io.Writer) error {
 		return pinned(ctx, opt)
 	}
 	defer os.RemoveAll(dir)
-	machine(out, opt)
-
 	rig := &rig{dir: dir, logLevel: opt.logLevel}
 	defer rig.stop()
 	targets, err := rig.start(ctx, opt.wants, out)
@@ -120,20 +124,54 @@ func measure(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	scenarios := scenarios()
-	results := map[string][]result{}
+	begun, busy := time.Now(), busyness()
+	all := results{}
 	for range opt.rounds {
 		for _, s := range scenarios {
 			for _, t := range targets {
+				if s.open && t.pid == 0 {
+					continue // it would be our own memory
+				}
 				r, err := load(ctx, t, s, opt.warmup, opt.duration)
 				if err != nil {
 					return err
 				}
-				results[s.name+t.name] = append(results[s.name+t.name], r)
+				key := [2]string{s.name, t.name}
+				all[key] = append(all[key], r)
 			}
 		}
 	}
-	return table(out, scenarios, targets, results)
+	var page bytes.Buffer
+	fmt.Fprintf(&page, intro, strings.Join(append([]string{"go run ./test/bench"}, opt.args...), " "))
+	machine(&page, opt, begun, busy)
+	fmt.Fprint(&page, "\n## Against what we want to be\n\n")
+	if err := compare(&page, all); err != nil {
+		return err
+	}
+	fmt.Fprint(&page, "\n## All figures\n\n")
+	failed := figures(&page, scenarios, targets, all)
+	fmt.Fprint(&page, notes)
+	if _, err := out.Write(page.Bytes()); err != nil {
+		return err
+	}
+	if opt.out != "" {
+		failed = errors.Join(failed, os.WriteFile(opt.out, page.Bytes(), 0o644))
+	}
+	return failed
 }
+
+const intro = `# Performance
+
+Written by %q; do not edit. It measures what Gatehouse costs beside the proxies that people would otherwise put there, in turns, in one run:
+machines change their speed, and only figures of the same run can be compared. What is *met* or *missed* is for people to judge; no test depends
+on it.
+
+`
+
+const notes = `
+p50 and p99 are of a whole answer, from the sending of the request; of a paced stream, from the sending of a chunk to its arrival. Resident memory
+is that of the process when the measurement ends, with the pages of the program itself. nginx has two processes, and what they share counts twice.
+`
 
 // pinned builds Gatehouse while it still may use every CPU, then becomes the
 // same program on all CPUs but the targets'.
@@ -160,8 +198,18 @@ func pinned(ctx context.Context, opt options) error {
 	return syscall.Exec(taskset, append(command, os.Args[1:]...), append(os.Environ(), dirVariable+"="+dir))
 }
 
-// machine says what the figures were taken on.
-func machine(out io.Writer, opt options) {
+// busyness is how busy the machine is with other things, or was lately.
+func busyness() string {
+	average, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	one, _, _ := strings.Cut(string(average), " ")
+	return one
+}
+
+// machine says what the figures were taken on, and of.
+func machine(out io.Writer, opt options, begun time.Time, busy string) {
 	model := "unknown CPU"
 	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		for line := range strings.Lines(string(info)) {
@@ -171,7 +219,11 @@ func machine(out io.Writer, opt options) {
 			}
 		}
 	}
-	fmt.Fprintf(out, "%d cores, %s, %s %s/%s\n", cores(), model, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	fmt.Fprintf(out, "targets on CPU %s, load and upstream on %s; medians of %d × %v\n",
-		targetCPU(), loadCPUs(), opt.rounds, opt.duration)
+	commit := "unknown"
+	if text, err := exec.Command("git", "describe", "--always", "--dirty", "--exclude=*").Output(); err == nil {
+		commit = strings.TrimSpace(string(text))
+	}
+	fmt.Fprintf(out, "- %s, commit %s\n", begun.UTC().Format("2006-01-02 15:04 UTC"), commit)
+	fmt.Fprintf(out, "- %d cores, %s, %s %s/%s; load average before the run: %s\n", cores(), model, runtime.Version(), runtime.GOOS, runtime.GOARCH, busy)
+	fmt.Fprintf(out, "- targets on CPU %s, load and upstream on %s; medians of %d × %v\n", targetCPU(), loadCPUs(), opt.rounds, opt.duration)
 }

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -33,18 +34,32 @@ const (
 	streamWords = 48 // and one chunk before and after them
 	pacedChunks = 50
 	pace        = 20 * time.Millisecond
+	openChunks  = 600
+	openPace    = 500 * time.Millisecond
 )
 
-// runMock serves the address in its arguments until ctx ends.
+// runMock serves two addresses until ctx ends: the second by TLS, with the
+// certificate and key in the files that follow.
 func runMock(ctx context.Context, args []string, _ io.Writer) error {
-	if len(args) != 2 {
-		return errors.New("usage: bench mock ADDRESS")
+	if len(args) != 5 {
+		return errors.New("usage: bench mock ADDRESS TLSADDRESS CERTIFICATE KEY")
 	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", args[1])
+	plain, err := new(net.ListenConfig).Listen(ctx, "tcp", args[1])
 	if err != nil {
 		return err
 	}
-	return serveMock(ctx, l)
+	secured, err := new(net.ListenConfig).Listen(ctx, "tcp", args[2])
+	if err != nil {
+		return err
+	}
+	certificate, err := tls.LoadX509KeyPair(args[3], args[4])
+	if err != nil {
+		return err
+	}
+	secured = tls.NewListener(secured, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12})
+	ended := make(chan error, 1)
+	go func() { ended <- serveMock(ctx, secured) }()
+	return errors.Join(serveMock(ctx, plain), <-ended)
 }
 
 // serveMock serves l until ctx ends.
@@ -132,12 +147,14 @@ func serveConn(conn net.Conn, reply, stream [][]byte) {
 		if err != nil {
 			return
 		}
-		writes, paced := reply, false
+		writes, chunks, every := reply, 0, pace
 		switch {
 		case bytes.Contains(line, []byte("?bench=stream")):
 			writes = stream
 		case bytes.Contains(line, []byte("?bench=paced")):
-			paced = true
+			chunks = pacedChunks
+		case bytes.Contains(line, []byte("?bench=open")):
+			chunks, every = openChunks, openPace
 		}
 		h, err := readHeader(in)
 		if err != nil {
@@ -146,8 +163,8 @@ func serveConn(conn net.Conn, reply, stream [][]byte) {
 		if _, err := h.body(in, nil); err != nil {
 			return
 		}
-		if paced {
-			if servePaced(conn) != nil {
+		if chunks > 0 {
+			if servePaced(conn, chunks, every) != nil {
 				return
 			}
 			continue
@@ -164,14 +181,14 @@ func serveConn(conn net.Conn, reply, stream [][]byte) {
 const stamp = `data: {"sent":`
 
 // servePaced sends a stream whose chunks say when they were sent.
-func servePaced(conn net.Conn) error {
-	tick := time.NewTicker(pace)
+func servePaced(conn net.Conn, chunks int, every time.Duration) error {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	head := "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n"
 	if _, err := conn.Write([]byte(head)); err != nil {
 		return err
 	}
-	for range pacedChunks {
+	for range chunks {
 		<-tick.C
 		event := append(strconv.AppendInt([]byte(stamp), time.Now().UnixNano(), 10), "}\n\n"...)
 		if _, err := conn.Write(chunk(event)); err != nil {

@@ -52,7 +52,7 @@ func readHeader(in *bufio.Reader) (header, error) {
 
 // body reads the body and returns its size. Each piece of a chunked body is
 // shown to see, if that is not nil.
-func (h header) body(in *bufio.Reader, see func([]byte)) (int64, error) {
+func (h header) body(in *bufio.Reader, see func([]byte) error) (int64, error) {
 	if !h.chunked {
 		return io.CopyN(io.Discard, in, h.length)
 	}
@@ -71,7 +71,9 @@ func (h header) body(in *bufio.Reader, see func([]byte)) (int64, error) {
 			if err != nil {
 				return total, fmt.Errorf("read a chunk: %w", err)
 			}
-			see(piece)
+			if err := see(piece); err != nil {
+				return total, err
+			}
 		}
 		if _, err := in.Discard(int(size) + len("\r\n")); err != nil {
 			return total, fmt.Errorf("read a chunk: %w", err)
