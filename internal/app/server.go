@@ -24,6 +24,7 @@ import (
 	"github.com/gatehousehq/gatehouse/client"
 	"github.com/gatehousehq/gatehouse/internal/auditlog"
 	"github.com/gatehousehq/gatehouse/internal/authn"
+	"github.com/gatehousehq/gatehouse/internal/breaker"
 	"github.com/gatehousehq/gatehouse/internal/catalog"
 	"github.com/gatehousehq/gatehouse/internal/clientaddr"
 	"github.com/gatehousehq/gatehouse/internal/config"
@@ -97,6 +98,7 @@ type Server struct {
 	now       func() time.Time
 	transport *transport.Transport
 	pool      *keypool.Pool
+	breakers  *breaker.Set
 	keys      *keysync.Syncer
 	replica   string // the id of this process
 	prober    *keyprobe.Prober
@@ -153,7 +155,7 @@ func (s *Server) start(ctx context.Context, o Options) (err error) {
 	if err := s.table.Refresh(ctx, 0); err != nil {
 		return err
 	}
-	s.pool = keypool.New(o.Now, keypool.Config{})
+	s.pool, s.breakers = keypool.New(o.Now, keypool.Config{}), breaker.New(o.Now)
 	s.keys = keysync.New(keysync.Config{
 		DB: s.store.db, Who: authn.KeyWatcher, Pool: s.pool, Shared: s.store.backend.Shared(), Log: o.Log, Now: o.Now,
 		Self: s.replica, Generation: func() int64 { return s.table.Current().Generation },
@@ -243,7 +245,7 @@ func (s *Server) handler(o Options) http.Handler {
 	// The gateway sees to the time until the first byte.
 	s.transport = transport.New(transport.Config{Policy: s.policy()})
 	gw := gateway.New(gateway.Config{
-		Snapshot: s.table.Current, Pool: s.pool, Transport: s.transport, Logger: o.Log, Now: o.Now, Observe: o.Observe,
+		Snapshot: s.table.Current, Pool: s.pool, Breakers: s.breakers, Transport: s.transport, Logger: o.Log, Now: o.Now, Observe: o.Observe,
 		OnUse: func(tokenID, keyID string, at time.Time) {
 			s.uses.Token(tokenID, at)
 			s.uses.Key(keyID, at)
@@ -297,6 +299,7 @@ func (s *Server) metrics(o Options) func(store.Actor) (http.Handler, error) {
 	page := metrics.Handler(metrics.Source{
 		Version: o.Version.Version, Snapshot: s.table.Current, KeyStates: keypool.StateNames(),
 		KeyState: func(k routing.Key) string { return s.pool.State(k).Name },
+		Breakers: s.breakers.Count,
 		KeyEpoch: func() int64 { return s.store.ring.Current().Epoch },
 		DataKeys: func() int { return len(s.store.ring.Current().ByDigest) },
 	})

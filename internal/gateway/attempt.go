@@ -86,6 +86,9 @@ func (x *exchange) try(key *routing.Key, last, again bool) (answered bool) {
 	if err != nil {
 		return t.unanswered(err)
 	}
+	if res.StatusCode < 500 && res.StatusCode != http.StatusRequestTimeout {
+		x.tellCircuit(true)
+	}
 	switch {
 	case res.StatusCode < 200 || res.StatusCode >= 300 && res.StatusCode < 400:
 		t.note().Outcome = usage.Redirect
@@ -192,6 +195,9 @@ func (t *tryState) unanswered(err error) (answered bool) {
 	// Most likely the upstream closed a connection that it thought idle just when
 	// the request went out. That is no failure of key or upstream.
 	stale := kind == kindLost && reused && !t.again && x.body.replayable
+	if !stale {
+		x.tellCircuit(false)
+	}
 	switch {
 	case billed && x.provider.NoReplay:
 		// The client must not send it again by itself either.
@@ -236,6 +242,9 @@ func (t *tryState) failed(res *http.Response) (answered bool) {
 	text := plainText(res.Header.Get("Content-Encoding"), raw)
 	verdict := x.dialect.Classify(res.StatusCode, text)
 	t.note().Outcome = outcomeOf(verdict)
+	if verdict == upstream.Unavailable {
+		x.tellCircuit(false)
+	}
 	ask := x.dialect.Wait(res.Header, text, x.g.cfg.Now())
 	if reason := reasonOf(verdict, res.StatusCode); reason != "" {
 		t.report(keypool.Outcome{Reason: reason, RetryAfter: ask, Status: res.StatusCode})

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/gatehousehq/gatehouse/internal/breaker"
 	"github.com/gatehousehq/gatehouse/internal/journal"
 	"github.com/gatehousehq/gatehouse/internal/routing"
 	"github.com/gatehousehq/gatehouse/internal/upstream"
@@ -42,6 +43,9 @@ type request struct {
 	endpoint *upstream.Endpoint // nil is passthrough
 	path     string             // raw, after /v1/
 	body     body
+	places   places
+	circuit  *breaker.Circuit // nil if the provider has none
+	trial    bool             // the circuit waits to hear of this request
 
 	rec      usage.Record
 	ticket   journal.Ticket
@@ -88,6 +92,9 @@ func (x *exchange) serve() {
 		bad = x.admit(snapshot, dest)
 	}
 	if bad == nil {
+		if !x.enter() {
+			return
+		}
 		bad = x.receive()
 	}
 	if bad != nil {
@@ -178,6 +185,7 @@ func (x *exchange) finish() {
 	}
 	x.watch.stop()
 	x.release()
+	x.leave()
 	if n, streamed := x.body.letGo(); streamed {
 		x.rec.RequestBytes = n
 	}

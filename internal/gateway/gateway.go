@@ -29,8 +29,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gatehousehq/gatehouse/internal/breaker"
 	"github.com/gatehousehq/gatehouse/internal/journal"
 	"github.com/gatehousehq/gatehouse/internal/keypool"
+	"github.com/gatehousehq/gatehouse/internal/quota"
 	"github.com/gatehousehq/gatehouse/internal/routing"
 	"github.com/gatehousehq/gatehouse/internal/upstream"
 	"github.com/gatehousehq/gatehouse/internal/upstream/anthropic"
@@ -51,6 +53,8 @@ type Config struct {
 	Snapshot func() *routing.Snapshot
 	// Pool keeps the state of keys.
 	Pool *keypool.Pool
+	// Breakers keep requests from providers that do not answer; nil makes new ones.
+	Breakers *breaker.Set
 	// Transport reaches the upstreams. With the one of package transport, a
 	// request costs less, and its body is not held longer than it must be.
 	Transport http.RoundTripper
@@ -99,6 +103,8 @@ type Gateway struct {
 	requestHeaders  headerSet
 	responseHeaders headerSet
 
+	quotas *quota.Book // of tokens, and of providers
+
 	replayLeft atomic.Int64
 	exchanges  sync.Pool
 	buffers    sync.Pool // of *[copySize]byte
@@ -122,8 +128,12 @@ func New(cfg Config) *Gateway {
 	cfg.IdleTimeout = cmp.Or(cfg.IdleTimeout, 5*time.Minute)
 
 	o, a := openai.Dialect(), anthropic.Dialect()
+	if cfg.Breakers == nil {
+		cfg.Breakers = breaker.New(cfg.Now)
+	}
 	g := &Gateway{
-		cfg: cfg,
+		quotas: quota.New(cfg.Now),
+		cfg:    cfg,
 		byName: map[routing.Dialect]*upstream.Dialect{
 			routing.OpenAI: o, routing.Anthropic: a, routing.Azure: azure.Dialect(), routing.Bedrock: bedrock.Dialect(),
 		},

@@ -126,6 +126,22 @@ var (
 		http.StatusTooManyRequests, "rate_limit_exceeded", "rate_limited",
 		"The provider turned away the key that was tried, and the request is too large to be sent again with another. Send it again.",
 	}
+	tokenRate = &refusal{
+		http.StatusTooManyRequests, "rate_limit_exceeded", "token_rate",
+		"This Gatehouse token has used up the requests that it may send in a minute. Retry-After says when it may send the next.",
+	}
+	tokenBusy = &refusal{
+		http.StatusTooManyRequests, "rate_limit_exceeded", "token_concurrency",
+		"This Gatehouse token has as many requests under way as it may have at a time. Send it again when one of them is over.",
+	}
+	providerBusy = &refusal{
+		http.StatusTooManyRequests, "rate_limit_exceeded", "provider_concurrency",
+		"As many requests to this provider are under way as its settings allow at a time. Send it again.",
+	}
+	circuitOpen = &refusal{
+		http.StatusServiceUnavailable, "", "circuit_open",
+		"The provider has not answered the last requests, so this one was not sent. Retry-After says when it is tried again.",
+	}
 	noUsableKey = &refusal{
 		http.StatusServiceUnavailable, "", "no_usable_key",
 		"This provider has no usable key.",

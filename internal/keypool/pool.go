@@ -30,6 +30,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gatehousehq/gatehouse/internal/registry"
 )
 
 // Config are the settings of a Pool. Zero fields take the defaults.
@@ -69,9 +71,9 @@ type Pool struct {
 	// troubled is len(entries), to be read without the lock.
 	troubled atomic.Int64
 
-	flights *registry[atomic.Int64]  // attempts under way, by key id
-	spins   *registry[atomic.Uint64] // turns by weight, by provider id
-	signal  chan struct{}            // has room for one
+	flights *registry.Registry[atomic.Int64]  // attempts under way, by key id
+	spins   *registry.Registry[atomic.Uint64] // turns by weight, by provider id
+	signal  chan struct{}                     // has room for one
 
 	mu        sync.RWMutex
 	entries   map[string]entry     // by key id; only keys that are or were in trouble
@@ -102,7 +104,7 @@ func New(now func() time.Time, cfg Config) *Pool {
 	cfg.FailMax = cmp.Or(cfg.FailMax, 15*time.Minute)
 	return &Pool{
 		now: now, cfg: cfg,
-		flights: newRegistry[atomic.Int64](), spins: newRegistry[atomic.Uint64](), signal: make(chan struct{}, 1),
+		flights: registry.New[atomic.Int64](), spins: registry.New[atomic.Uint64](), signal: make(chan struct{}, 1),
 		entries: map[string]entry{}, well: map[string]time.Time{}, errors: map[string]Failure{}, changed: map[string]struct{}{},
 	}
 }

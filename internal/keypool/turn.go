@@ -125,7 +125,7 @@ func (t *Turn) usable(all []routing.Key, from int, now time.Time) {
 func (p *Pool) choose(of *routing.Provider, keys []routing.Key) int {
 	switch of.Strategy {
 	case routing.Weighted:
-		return byWeight(p.spins.get(of.ID), keys)
+		return byWeight(p.spins.Get(of.ID), keys)
 	case routing.LeastLoaded:
 		return p.leastLoaded(keys)
 	}
@@ -177,7 +177,7 @@ type Flight struct{ n *atomic.Int64 }
 
 // Begin counts an attempt with a key as under way until its End.
 func (p *Pool) Begin(keyID string) Flight {
-	n := p.flights.get(keyID)
+	n := p.flights.Get(keyID)
 	n.Add(1)
 	return Flight{n}
 }
@@ -187,7 +187,7 @@ func (f Flight) End() { f.n.Add(-1) }
 
 // InFlight returns how many attempts with a key are under way.
 func (p *Pool) InFlight(keyID string) int64 {
-	n := p.flights.find(keyID)
+	n := p.flights.Find(keyID)
 	if n == nil {
 		return 0
 	}

@@ -21,6 +21,9 @@ type Source struct {
 	// KeyStates are those that a key can be in, and KeyState says in which one is.
 	KeyStates []string
 	KeyState  func(routing.Key) string
+	// Breakers returns how many circuits are open, and how many of those let a trial
+	// through.
+	Breakers func() (open, halfOpen int)
 	// KeyEpoch is which change of the data keys is loaded, and DataKeys how many
 	// may be sealed under.
 	KeyEpoch func() int64
@@ -50,6 +53,7 @@ func Handler(s Source) http.Handler {
 var (
 	providersDesc = prometheus.NewDesc("gatehouse_providers", "Providers by their state: enabled, disabled, unreadable (the settings do not open) or faulty.", []string{"state"}, nil)
 	keysDesc      = prometheus.NewDesc("gatehouse_provider_keys", "Provider keys by their state at this replica.", []string{"state"}, nil)
+	breakersDesc  = prometheus.NewDesc("gatehouse_breakers_open", "Endpoints of providers that no request is sent to because they do not answer, at this replica: open, or half_open when one is let through.", []string{"state"}, nil)
 	snapshotDesc  = prometheus.NewDesc("gatehouse_snapshot_generation", "The generation of the configuration in force.", nil, nil)
 	epochDesc     = prometheus.NewDesc("gatehouse_data_key_epoch", "Which change of the data keys is loaded: the same at every replica.", nil, nil)
 	dataKeysDesc  = prometheus.NewDesc("gatehouse_data_keys", "Data keys that secrets can be sealed under: more than 1 while a rotation is under way.", nil, nil)
@@ -60,7 +64,7 @@ type collector struct{ Source }
 
 // Describe implements [prometheus.Collector].
 func (c collector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{providersDesc, keysDesc, snapshotDesc, epochDesc, dataKeysDesc} {
+	for _, d := range []*prometheus.Desc{providersDesc, keysDesc, breakersDesc, snapshotDesc, epochDesc, dataKeysDesc} {
 		out <- d
 	}
 }
@@ -88,6 +92,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	for state, n := range keys {
 		gauge(keysDesc, float64(n), state)
 	}
+	open, half := c.Breakers()
+	gauge(breakersDesc, float64(open), "open")
+	gauge(breakersDesc, float64(half), "half_open")
 	if snapshot != nil {
 		gauge(snapshotDesc, float64(snapshot.Generation))
 	}

@@ -21,6 +21,7 @@ func page(snapshot *routing.Snapshot) string {
 			}
 			return "ready"
 		},
+		Breakers: func() (int, int) { return 2, 1 },
 		KeyEpoch: func() int64 { return 7 }, DataKeys: func() int { return 2 },
 	})
 	w := httptest.NewRecorder()

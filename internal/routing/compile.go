@@ -87,6 +87,7 @@ func (c compiler) provider(rec store.Provider, keys []store.ProviderKey) (*Provi
 	}
 	pool := settings.PoolOf(doc)
 	p.Final, p.NoReplay, p.NoProbe = finalCauses(pool), !pool.Replays(), !pool.Probes()
+	p.NoBreaker, p.MaxConcurrency = !pool.Breaks(), pool.MaxConcurrency
 	switch fields := doc.(type) {
 	case nil:
 	case *settings.Bedrock:

@@ -83,6 +83,11 @@ type Provider struct {
 	NoReplay bool
 	// NoProbe keeps keys that were refused from being tried in the background.
 	NoProbe bool
+	// NoBreaker lets requests through to it when it does not answer.
+	NoBreaker bool
+	// MaxConcurrency is how many requests may be under way with it at a time; 0 is
+	// any number.
+	MaxConcurrency int64
 	// Fault says, for people, why the provider cannot be served at all (its
 	// settings do not open, say). It is empty when it can.
 	Fault string

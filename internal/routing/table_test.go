@@ -353,15 +353,15 @@ func BenchmarkSnapshotLookup(b *testing.B) {
 func TestSettingsSteerFailover(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
-		const doc = `{"_type":"openai","_version":1,"failover_on":["insufficient_quota","unreachable"],"replay_after_send":false,"probe":false}`
+		const doc = `{"_type":"openai","_version":1,"failover_on":["insufficient_quota","unreachable"],"replay_after_send":false,"probe":false,"breaker":false,"max_concurrency":9}`
 		dbgen.Provider(t, s.DB, store.Provider{Name: "set", Settings: secret.New(doc), SettingsPublic: doc})
 		dbgen.Provider(t, s.DB, store.Provider{Name: "plain"})
 		snap := newTable(t, s).Current()
 		const final = routing.CauseRateLimited | routing.CauseRefused | routing.CauseNotPermitted | routing.CauseUnavailable | routing.CauseTimeout
-		if p := snap.Provider("set"); p.Final != final || !p.NoReplay || !p.NoProbe || p.Fault != "" {
+		if p := snap.Provider("set"); p.Final != final || !p.NoReplay || !p.NoProbe || !p.NoBreaker || p.MaxConcurrency != 9 || p.Fault != "" {
 			t.Errorf("with settings: %+v", p)
 		}
-		if p := snap.Provider("plain"); p.Final != 0 || p.NoReplay || p.NoProbe {
+		if p := snap.Provider("plain"); p.Final != 0 || p.NoReplay || p.NoProbe || p.NoBreaker || p.MaxConcurrency != 0 {
 			t.Errorf("without settings: %+v", p)
 		}
 	})

@@ -141,7 +141,7 @@ func TestBedrockRules(t *testing.T) {
 func TestUnknownFieldIsRefusedWithTheKnownOnes(t *testing.T) {
 	t.Parallel()
 	_, err := settings.Parse("anthropic", []byte(bedrock(`"`+canary+`":1`)), "")
-	const want = `settings has a field that is not known; besides _type and _version, "bedrock" has "region", "model", "small_fast_model", "access_key", "access_key_secret", "role_arn", "ambient", "failover_on", "replay_after_send", "probe"`
+	const want = `settings has a field that is not known; besides _type and _version, "bedrock" has "region", "model", "small_fast_model", "access_key", "access_key_secret", "role_arn", "ambient", "failover_on", "replay_after_send", "probe", "breaker", "max_concurrency"`
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v", err)
 	}
@@ -171,10 +171,10 @@ func TestFieldsOfEachType(t *testing.T) {
 		got[docType] = [2][]string{shown, secrets}
 	}
 	want := map[string][2][]string{
-		"openai":    {{"organization", "project", "failover_on", "replay_after_send", "probe"}, nil},
-		"azure":     {{"api_version", "failover_on", "replay_after_send", "probe"}, nil},
-		"anthropic": {{"failover_on", "replay_after_send", "probe"}, nil},
-		"bedrock":   {{"region", "model", "small_fast_model", "role_arn", "ambient", "failover_on", "replay_after_send", "probe"}, {"access_key", "access_key_secret"}},
+		"openai":    {{"organization", "project", "failover_on", "replay_after_send", "probe", "breaker", "max_concurrency"}, nil},
+		"anthropic": {{"failover_on", "replay_after_send", "probe", "breaker", "max_concurrency"}, nil},
+		"bedrock":   {{"region", "model", "small_fast_model", "role_arn", "ambient", "failover_on", "replay_after_send", "probe", "breaker", "max_concurrency"}, {"access_key", "access_key_secret"}},
+		"azure":     {{"api_version", "failover_on", "replay_after_send", "probe", "breaker", "max_concurrency"}, nil},
 	}
 	if diff := cmp.Diff(got, want); diff != "" {
 		t.Errorf("(-got +want):\n%s", diff)

@@ -13,8 +13,8 @@ import (
 // A field is one member of a document.
 type field struct {
 	name  string
-	value any      // where it is kept: a *string, *bool, **bool, *[]string or *secret.Text
-	max   int      // the most bytes of a text or secret
+	value any      // where it is kept: a *string, *bool, **bool, *int64, *[]string or *secret.Text
+	max   int      // the most bytes of a text or secret, or the largest number
 	of    []string // what a list may have, in the order of the canonical form
 }
 
@@ -33,6 +33,8 @@ func (f field) isZero() bool {
 		return *v == nil
 	case *[]string: // an empty list is one
 		return *v == nil
+	case *int64:
+		return *v == 0
 	case *secret.Text:
 		return v.IsZero()
 	}
@@ -49,6 +51,13 @@ func (f field) read(raw json.RawMessage) error {
 		return nil
 	case *[]string:
 		return f.readList(raw, v)
+	case *int64:
+		var n int64
+		if json.Unmarshal(raw, &n) != nil || n < 0 || n > int64(f.max) {
+			return &FieldError{f.name, fmt.Sprintf("must be a number from 0 to %d", f.max)}
+		}
+		*v = n
+		return nil
 	}
 	var text string
 	switch {
@@ -96,7 +105,7 @@ func (f field) json() []byte {
 	}
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // strings and bools
+		panic(err) // strings, bools and numbers
 	}
 	return b
 }

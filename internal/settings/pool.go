@@ -34,6 +34,12 @@ type Pool struct {
 	// Probe is whether keys that were refused are tried in the background; nil is
 	// yes.
 	Probe *bool
+	// Breaker is whether requests are kept from it while it does not answer; nil is
+	// yes.
+	Breaker *bool
+	// MaxConcurrency is how many requests each gateway has under way with it at a
+	// time; 0 is any number.
+	MaxConcurrency int64
 }
 
 func (p *Pool) fields() []field {
@@ -41,6 +47,8 @@ func (p *Pool) fields() []field {
 		{name: "failover_on", value: &p.FailoverOn, of: Causes()},
 		{name: "replay_after_send", value: &p.ReplayAfterSend},
 		{name: "probe", value: &p.Probe},
+		{name: "breaker", value: &p.Breaker},
+		{name: "max_concurrency", value: &p.MaxConcurrency, max: 1_000_000},
 	}
 }
 
@@ -62,6 +70,9 @@ func (p Pool) MovesOn(cause string) bool {
 
 // Replays reports whether a request may be sent again that may be billed already.
 func (p Pool) Replays() bool { return p.ReplayAfterSend == nil || *p.ReplayAfterSend }
+
+// Breaks reports whether requests are kept from a provider that does not answer.
+func (p Pool) Breaks() bool { return p.Breaker == nil || *p.Breaker }
 
 // Probes reports whether keys are tried in the background.
 func (p Pool) Probes() bool { return p.Probe == nil || *p.Probe }

@@ -2,6 +2,7 @@ package settings_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -21,14 +22,18 @@ func TestPoolOfEveryTypeOfDocument(t *testing.T) {
 		name, members, canonical string
 		movesOn                  []string
 		replays, probes          bool
+		rest                     string
 	}{
-		{"nothing is said", ``, ``, settings.Causes(), true, true},
-		{"null is as good as nothing", `,"failover_on":null,"replay_after_send":null,"probe":null`, ``, settings.Causes(), true, true},
-		{"nothing moves on", `,"failover_on":[]`, `,"failover_on":[]`, nil, true, true},
-		{"some do, in the order of the list", `,"failover_on":["timeout","rate_limited"]`, `,"failover_on":["rate_limited","timeout"]`, []string{"rate_limited", "timeout"}, true, true},
-		{"no replay", `,"replay_after_send":false`, `,"replay_after_send":false`, settings.Causes(), false, true},
-		{"the defaults, said", `,"replay_after_send":true,"probe":true`, `,"replay_after_send":true,"probe":true`, settings.Causes(), true, true},
-		{"no probe", `,"probe":false`, `,"probe":false`, settings.Causes(), true, false},
+		{"nothing is said", ``, ``, settings.Causes(), true, true, "breaks, 0 at once"},
+		{"null is as good as nothing", `,"failover_on":null,"replay_after_send":null,"probe":null`, ``, settings.Causes(), true, true, "breaks, 0 at once"},
+		{"nothing moves on", `,"failover_on":[]`, `,"failover_on":[]`, nil, true, true, "breaks, 0 at once"},
+		{"some do, in the order of the list", `,"failover_on":["timeout","rate_limited"]`, `,"failover_on":["rate_limited","timeout"]`, []string{"rate_limited", "timeout"}, true, true, "breaks, 0 at once"},
+		{"no replay", `,"replay_after_send":false`, `,"replay_after_send":false`, settings.Causes(), false, true, "breaks, 0 at once"},
+		{"the defaults, said", `,"replay_after_send":true,"probe":true`, `,"replay_after_send":true,"probe":true`, settings.Causes(), true, true, "breaks, 0 at once"},
+		{"no probe", `,"probe":false`, `,"probe":false`, settings.Causes(), true, false, "breaks, 0 at once"},
+		{"no breaker", `,"breaker":false`, `,"breaker":false`, settings.Causes(), true, true, "does not break, 0 at once"},
+		{"so many at once", `,"max_concurrency":20,"breaker":true`, `,"breaker":true,"max_concurrency":20`, settings.Causes(), true, true, "breaks, 20 at once"},
+		{"any number at once", `,"max_concurrency":0`, ``, settings.Causes(), true, true, "breaks, 0 at once"},
 	} {
 		for head, provider := range types {
 			doc, err := settings.Parse(provider, []byte("{"+head+c.members+"}"), "")
@@ -45,6 +50,13 @@ func TestPoolOfEveryTypeOfDocument(t *testing.T) {
 				if p.MovesOn(cause) {
 					moves = append(moves, cause)
 				}
+			}
+			rest := fmt.Sprintf("breaks, %d at once", p.MaxConcurrency)
+			if !p.Breaks() {
+				rest = "does not " + strings.Replace(rest, "breaks", "break", 1)
+			}
+			if rest != c.rest {
+				t.Errorf("%s: %s %s, want %s", c.name, head, rest, c.rest)
 			}
 			if diff := cmp.Diff(moves, c.movesOn); diff != "" || p.Replays() != c.replays || p.Probes() != c.probes {
 				t.Errorf("%s: %s: replays %t, probes %t, moves on at (-got +want):\n%s", c.name, head, p.Replays(), p.Probes(), diff)
@@ -64,6 +76,10 @@ func TestPoolFieldsThatAreRefused(t *testing.T) {
 		`"failover_on":"timeout"`:                    "failover_on",
 		`"failover_on":["timeout","` + canary + `"]`: "failover_on",
 		`"replay_after_send":"` + canary + `"`:       "replay_after_send",
+		`"max_concurrency":-1`:                       "max_concurrency",
+		`"max_concurrency":1000001`:                  "max_concurrency",
+		`"max_concurrency":"` + canary + `"`:         "max_concurrency",
+		`"max_concurrency":1.5`:                      "max_concurrency",
 		`"probe":0`:                                  "probe",
 	} {
 		_, err := settings.Parse("openai", []byte(`{"_type":"openai","_version":1,`+members+`}`), "")
