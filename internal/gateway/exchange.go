@@ -46,6 +46,8 @@ type request struct {
 	places   places
 	circuit  *breaker.Circuit // nil if the provider has none
 	trial    bool             // the circuit waits to hear of this request
+	answered bool             // by the provider, to one attempt at least
+	failed   bool             // to get an answer, in one attempt at least
 
 	rec      usage.Record
 	ticket   journal.Ticket

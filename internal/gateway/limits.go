@@ -58,22 +58,28 @@ func (x *exchange) endpointNumber() int {
 	return 0
 }
 
-// leave gives up what enter took.
+// leave gives up what enter took. The provider has failed a request that none of
+// its keys brought an answer to: what one key of several does not get is no sign
+// that the provider is down.
 func (x *exchange) leave() {
 	x.places.free()
-	if x.trial {
+	switch {
+	case x.circuit == nil:
+	case x.failed && !x.answered:
+		x.g.cfg.Breakers.Failed(x.circuit)
+	case x.trial && !x.answered:
 		x.circuit.Abandon()
 	}
 }
 
-// tellCircuit says whether the provider answered.
+// tellCircuit says whether the provider answered an attempt.
 func (x *exchange) tellCircuit(answered bool) {
-	x.trial = false
-	switch {
-	case x.circuit == nil:
-	case answered:
+	if !answered {
+		x.failed = true
+		return
+	}
+	x.answered = true
+	if x.circuit != nil {
 		x.circuit.Succeeded()
-	default:
-		x.g.cfg.Breakers.Failed(x.circuit)
 	}
 }
