@@ -29,8 +29,8 @@ var (
 	Bootstrap = system("bootstrap", rbac.SystemBootstrap)
 	// Compiler compiles the gateway's snapshot.
 	Compiler = system("snapshot compiler", rbac.SystemCompiler)
-	// Recorder writes down what is no change: the last use of keys and tokens,
-	// refusals, failed logins, the use of secrets.
+	// Recorder writes down what is no change: requests to the gateway, the last
+	// use of keys and tokens, refusals, failed logins, the use of secrets.
 	Recorder = system("recorder", rbac.SystemRecorder)
 	// Seeder adds the providers that the environment names.
 	Seeder = system("seeder", rbac.SystemSeeder)
@@ -41,7 +41,8 @@ var (
 	// Recovery makes an owner of a user again, at the machine, and writes down
 	// that a backup was restored there.
 	Recovery = system("recovery", rbac.SystemRecovery)
-	// Archivist removes audit entries that are past their retention.
+	// Archivist removes audit entries and records of requests that are past their
+	// retention.
 	Archivist = system("audit archivist", rbac.SystemArchivist)
 	// Keyholder loads the data keys, and says which it has.
 	Keyholder = system("keyholder", rbac.SystemKeyholder)

@@ -85,7 +85,7 @@ var vocabulary = map[Resource][]Action{
 	User:          crud,
 	CustomRole:    crud,
 	APIKey:        append(slices.Clone(crud), Use),
-	Interception:  {Read},
+	Interception:  {Read, Create, Delete},
 	EncryptionKey: {Create, Read, Rotate},
 	Setting:       {Read, Update},
 	Metrics:       {Read},
@@ -94,10 +94,10 @@ var vocabulary = map[Resource][]Action{
 
 // system are the permissions that no person can have: reading secrets in the
 // clear, sealing them again, noting that keys and tokens were used, speaking for a
-// replica, and writing or thinning out the audit log.
+// replica, and writing or thinning out the audit log and the records of requests.
 var system = []Permission{
 	{AIProvider, Open}, {AIProvider, Rotate}, {AIProviderKey, Open}, {AIProviderKey, Use}, {APIKey, Use},
-	{AuditLog, Create}, {AuditLog, Delete}, {EncryptionKey, Create}, {Replica, Update},
+	{AuditLog, Create}, {AuditLog, Delete}, {EncryptionKey, Create}, {Interception, Create}, {Interception, Delete}, {Replica, Update},
 }
 
 // permissions are all there are, in order of their names, and number gives the
@@ -149,8 +149,8 @@ const (
 	// SystemCompiler compiles the gateway's snapshot. It reads secrets in the
 	// clear.
 	SystemCompiler Role = "system:compiler"
-	// SystemRecorder writes down what is no change: the last use of keys and
-	// tokens, refusals, failed logins and the use of secrets.
+	// SystemRecorder writes down what is no change: requests to the gateway, the
+	// last use of keys and tokens, refusals, failed logins and the use of secrets.
 	SystemRecorder Role = "system:recorder"
 	// SystemSeeder adds the providers that the environment names.
 	SystemSeeder Role = "system:seeder"
@@ -162,7 +162,8 @@ const (
 	// SystemRecovery makes an owner of a user again, at the machine, and writes
 	// down that a backup was restored there.
 	SystemRecovery Role = "system:recovery"
-	// SystemArchivist removes audit entries that are past their retention.
+	// SystemArchivist removes audit entries and records of requests that are past
+	// their retention.
 	SystemArchivist Role = "system:archivist"
 	// SystemKeyholder loads the data keys, and says which it has.
 	SystemKeyholder Role = "system:keyholder"
@@ -203,7 +204,7 @@ var roles = map[Role]Grants{
 		Permission{AIProvider, Read}, Permission{AIProvider, Open}, Permission{AIProviderKey, Read}, Permission{AIProviderKey, Open},
 		Permission{APIKey, Read}, Permission{User, Read}, Permission{CustomRole, Read}),
 	SystemRecorder: everywhere(
-		Permission{AIProviderKey, Use}, Permission{APIKey, Use}, Permission{AuditLog, Create}),
+		Permission{AIProviderKey, Use}, Permission{APIKey, Use}, Permission{AuditLog, Create}, Permission{Interception, Create}),
 	SystemSeeder: everywhere(
 		Permission{AIProvider, Create}, Permission{AIProvider, Read}, Permission{AIProvider, Update},
 		Permission{AIProviderKey, Create}, Permission{AIProviderKey, Read}, Permission{AIProviderKey, Update}, Permission{AIProviderKey, Delete}),
@@ -221,7 +222,7 @@ var roles = map[Role]Grants{
 		Permission{AuditLog, Create}),
 	SystemKeyWatcher: everywhere(Permission{AIProviderKey, Use}, Permission{Replica, Read}),
 	SystemVerifier:   everywhere(Permission{AuditLog, Read}),
-	SystemArchivist:  everywhere(Permission{AuditLog, Read}, Permission{AuditLog, Delete}),
+	SystemArchivist:  everywhere(Permission{AuditLog, Read}, Permission{AuditLog, Delete}, Permission{Interception, Delete}),
 }
 
 // ownerGrants is everything but what belongs to the system alone.

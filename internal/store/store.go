@@ -150,6 +150,9 @@ type Scope struct {
 	Owner string // otherwise, those of this user
 }
 
+// Has reports whether a record of that owner is in s.
+func (s Scope) Has(owner string) bool { return s.All || s.Owner != "" && s.Owner == owner }
+
 // A Tx is the tables as one transaction of one actor sees them.
 type Tx struct {
 	Providers      Table[Provider]
@@ -166,6 +169,7 @@ type Tx struct {
 	Cells          Cells
 	Replicas       Replicas
 	KeyStates      KeyStates
+	Interceptions  Interceptions
 }
 
 // Secrets opens what is sealed in a record.

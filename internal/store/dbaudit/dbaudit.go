@@ -34,8 +34,9 @@ func Layer(now func() time.Time, note func(store.AuditEntry)) store.Layer {
 			LastUse:        tx.LastUse, // a use is no change of configuration; interceptions record it
 			Credentials:    tx.Credentials,
 			Cells:          cells{tx.Cells, l},
-			Replicas:       tx.Replicas,  // what replicas say of themselves is no change of configuration
-			KeyStates:      tx.KeyStates, // nor is what upstreams make of keys
+			Replicas:       tx.Replicas,      // what replicas say of themselves is no change of configuration
+			KeyStates:      tx.KeyStates,     // nor is what upstreams make of keys
+			Interceptions:  tx.Interceptions, // they are a log of their own, with an end that a setting says
 		}
 	}
 }

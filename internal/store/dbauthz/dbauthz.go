@@ -34,6 +34,7 @@ func Layer(who store.Actor, tx store.Tx) store.Tx {
 		Cells:          cells{tx.Cells, g},
 		Replicas:       replicas{tx.Replicas, g},
 		KeyStates:      keyStates{tx.KeyStates, g},
+		Interceptions:  interceptions{tx.Interceptions, g},
 	}
 }
 
@@ -79,6 +80,17 @@ func (g guard) owns(r rbac.Reach, ref store.Ref) bool {
 	return r == rbac.All || r == rbac.Own && ref.Owner != "" && ref.Owner == g.who.ID
 }
 
+// scope returns the records that the actor reaches.
+func (g guard) scope(r rbac.Reach) store.Scope {
+	switch r {
+	case rbac.All:
+		return store.Scope{All: true}
+	case rbac.Own:
+		return store.Scope{Owner: g.who.ID}
+	}
+	return store.Scope{}
+}
+
 // A table names all five methods rather than embedding the one under it, so
 // that a sixth does not compile until it is guarded.
 type table[T store.Record] struct {
@@ -116,10 +128,7 @@ func (t table[T]) List(ctx context.Context, q store.Query) ([]T, error) {
 	if err != nil {
 		return nil, err
 	}
-	q.Scope = store.Scope{All: reach == rbac.All}
-	if reach == rbac.Own {
-		q.Scope.Owner = t.guard.who.ID
-	}
+	q.Scope = t.guard.scope(reach)
 	return t.next.List(ctx, q)
 }
 

@@ -108,12 +108,33 @@ func (s spyKeyStates) Drains(context.Context) ([]store.KeyDrain, error) {
 func (s spyKeyStates) EndDrain(context.Context, string) error  { return s.note("EndDrain") }
 func (s spyKeyStates) Forget(context.Context, time.Time) error { return s.note("Forget") }
 
+type spyInterceptions struct{ *reached }
+
+func (s spyInterceptions) Record(context.Context, []store.Interception) error {
+	return s.note("Record")
+}
+func (s spyInterceptions) Get(context.Context, string) (z store.Interception, err error) {
+	return z, s.note("Get")
+}
+func (s spyInterceptions) List(context.Context, store.InterceptionQuery) ([]store.Interception, error) {
+	return nil, s.note("List")
+}
+func (s spyInterceptions) Usage(context.Context, store.UsageGroup, store.InterceptionQuery) ([]store.Usage, error) {
+	return nil, s.note("Usage")
+}
+func (s spyInterceptions) Scope(context.Context) (z store.Scope, err error) {
+	return z, s.note("Scope")
+}
+func (s spyInterceptions) Prune(context.Context, time.Time, int) (int64, error) {
+	return 0, s.note("Prune")
+}
+
 func spies(r *reached) store.Tx {
 	return store.Tx{
 		Providers: spy[store.Provider]{r}, ProviderKeys: spy[store.ProviderKey]{r}, Users: spy[store.User]{r}, Roles: spy[store.Role]{r},
 		APIKeys: spy[store.APIKey]{r}, EncryptionKeys: spy[store.EncryptionKey]{r}, Audit: spyAudit{r},
 		Secrets: spyRest{r}, Changes: spyRest{r}, LastUse: spyRest{r}, Credentials: spyRest{r},
-		Cells: spyCells{spyRest{r}}, Replicas: spyReplicas{spyRest{r}}, KeyStates: spyKeyStates{r},
+		Cells: spyCells{spyRest{r}}, Replicas: spyReplicas{spyRest{r}}, KeyStates: spyKeyStates{r}, Interceptions: spyInterceptions{r},
 	}
 }
 
@@ -173,7 +194,7 @@ func TestNobodyReachesNothing(t *testing.T) {
 	if len(names) > 0 {
 		t.Errorf("without an actor, %q are done", names)
 	}
-	if calls != 6*5+7+3+4+1+1+3+3+6 {
+	if calls != 6*5+7+3+4+1+1+3+3+6+6 {
 		t.Errorf("%d operations: is a new one thought about?", calls)
 	}
 }
@@ -219,11 +240,12 @@ func TestWhoMayDoWhat(t *testing.T) {
 		"owner": {
 			"Providers": all, "ProviderKeys": all, "Users": all, "Roles": all, "APIKeys": all, "EncryptionKeys": {"Get", "List", "Update"},
 			"Audit": {"List", "Rows", "Head", "Hashes"}, "Secrets": {"Fingerprint", "Check"}, "Changes": {"Lock", "Generation", "Since", "KeyEpoch"}, "Credentials": {"ByTokenHash"},
-			"Cells": {"Count", "List"}, "Replicas": {"List"},
+			"Cells": {"Count", "List"}, "Replicas": {"List"}, "Interceptions": {"Get", "List", "Usage", "Scope"},
 		},
 		"owner reading providers": {"Providers": readers, "Changes": {"Lock"}},
 		"owner limited":           {},
-		"member":                  {"APIKeys": {"Get", "List", "Insert", "Delete"}},
+		"member":                  {"APIKeys": {"Get", "List", "Insert", "Delete"}, "Interceptions": {"Get", "List", "Usage", "Scope"}},
+		"auditor":                 {"Audit": {"List", "Rows", "Head", "Hashes"}, "Interceptions": {"Get", "List", "Usage", "Scope"}},
 		"bootstrap":               {"Users": {"Get", "List", "Insert"}, "APIKeys": {"Insert"}, "EncryptionKeys": {"Get", "List", "Insert"}, "Changes": {"Lock", "KeyEpoch"}, "Cells": {"Count"}},
 		"compiler": {
 			"Providers": readers, "ProviderKeys": readers, "Users": readers, "Roles": readers, "APIKeys": readers, "Secrets": {"Open", "Check"}, "Cells": {"List"},
@@ -234,7 +256,8 @@ func TestWhoMayDoWhat(t *testing.T) {
 			"Changes": {"Lock", "KeyEpoch"}, "Cells": {"Count", "List", "Reseal"}, "Replicas": {"List"},
 		},
 		"keyholder":   {"EncryptionKeys": readers, "Changes": {"KeyEpoch"}, "Cells": {"Count"}, "Replicas": {"Beat", "Forget"}},
-		"recorder":    {"LastUse": {"Touch"}, "Audit": {"Observe"}, "KeyStates": keyStates},
+		"recorder":    {"LastUse": {"Touch"}, "Audit": {"Observe"}, "KeyStates": keyStates, "Interceptions": {"Record"}},
+		"archivist":   {"Audit": {"List", "Rows", "Head", "Hashes", "Prune"}, "Interceptions": {"Prune"}},
 		"key watcher": {"KeyStates": keyStates, "Replicas": {"List"}},
 		"impostor":    {},
 	}
@@ -243,7 +266,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		store.User{ID: owner.ID, Roles: store.SetOf("owner")}, nil)
 	actors := map[string]store.Actor{
 		"owner": owner, "owner reading providers": dbgen.Actor(store.User{ID: "o", Roles: store.SetOf(string(rbac.Owner))}, "ai_provider:read"), "owner limited": limited,
-		"member": member, "bootstrap": authn.Bootstrap, "compiler": authn.Compiler, "recorder": authn.Recorder, "rotator": authn.Rotator, "keyholder": authn.Keyholder, "key watcher": authn.KeyWatcher,
+		"member": member, "auditor": dbgen.Actor(store.User{ID: "a", Roles: store.SetOf(string(rbac.Auditor))}, rbac.ScopeAll), "archivist": authn.Archivist, "bootstrap": authn.Bootstrap, "compiler": authn.Compiler, "recorder": authn.Recorder, "rotator": authn.Rotator, "keyholder": authn.Keyholder, "key watcher": authn.KeyWatcher,
 		// A person with the role of a part of the system, and the reverse.
 		"impostor": dbgen.Actor(store.User{ID: "x", Roles: store.SetOf(string(rbac.SystemCompiler))}, rbac.ScopeAll),
 	}

@@ -32,6 +32,7 @@ type memory struct {
 	roles          records[store.Role]
 	keys           records[store.APIKey]
 	encryptionKeys records[store.EncryptionKey]
+	interceptions  []store.Interception
 }
 
 func (m *memory) tx() store.Tx {
@@ -42,6 +43,7 @@ func (m *memory) tx() store.Tx {
 		APIKeys: memTable[store.APIKey]{"APIKeys", m, &m.keys}, EncryptionKeys: memTable[store.EncryptionKey]{"EncryptionKeys", m, &m.encryptionKeys},
 		Audit: memAudit{m.trace}, Secrets: rest, Changes: rest, LastUse: rest, Credentials: rest,
 		Cells: memCells{m.trace}, Replicas: memReplicas{m.trace}, KeyStates: memKeyStates{m.trace},
+		Interceptions: memInterceptions{m},
 	}
 }
 
@@ -261,3 +263,42 @@ func (k memKeyStates) Drains(context.Context) ([]store.KeyDrain, error) {
 func (k memKeyStates) EndDrain(context.Context, string) error { return k.note("KeyStates", "EndDrain") }
 
 func (k memKeyStates) Forget(context.Context, time.Time) error { return k.note("KeyStates", "Forget") }
+
+type memInterceptions struct{ m *memory }
+
+func (i memInterceptions) Record(_ context.Context, batch []store.Interception) error {
+	i.m.interceptions = append(i.m.interceptions, batch...)
+	return i.m.note("Interceptions", "Record")
+}
+
+func (i memInterceptions) Get(_ context.Context, id string) (z store.Interception, err error) {
+	_ = i.m.note("Interceptions", "Get")
+	for _, rec := range i.m.interceptions {
+		if rec.ID == id {
+			return rec, nil
+		}
+	}
+	return z, store.ErrNotFound
+}
+
+func (i memInterceptions) List(_ context.Context, q store.InterceptionQuery) (out []store.Interception, err error) {
+	for _, rec := range i.m.interceptions {
+		if q.Scope.Has(rec.OwnerID) {
+			out = append(out, rec)
+		}
+	}
+	return out, i.m.note("Interceptions", "List")
+}
+
+func (i memInterceptions) Usage(ctx context.Context, _ store.UsageGroup, q store.InterceptionQuery) ([]store.Usage, error) {
+	recs, err := i.List(ctx, q)
+	return []store.Usage{{Requests: int64(len(recs))}}, err
+}
+
+func (i memInterceptions) Scope(context.Context) (store.Scope, error) {
+	return store.Scope{All: true}, i.m.note("Interceptions", "Scope")
+}
+
+func (i memInterceptions) Prune(context.Context, time.Time, int) (int64, error) {
+	return 0, i.m.note("Interceptions", "Prune")
+}

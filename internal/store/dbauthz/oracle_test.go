@@ -58,6 +58,13 @@ func needs() map[string]need {
 		"Replicas.Beat":       {permissions: []string{"replica:update"}, everywhere: true},
 		"Replicas.List":       {permissions: []string{"replica:read"}, everywhere: true},
 		"Replicas.Forget":     {permissions: []string{"replica:update"}, everywhere: true},
+
+		"Interceptions.Record": {permissions: []string{"interception:create"}, everywhere: true},
+		"Interceptions.Get":    {permissions: []string{"interception:read"}},
+		"Interceptions.List":   {permissions: []string{"interception:read"}},
+		"Interceptions.Usage":  {permissions: []string{"interception:read"}},
+		"Interceptions.Scope":  {permissions: []string{"interception:read"}},
+		"Interceptions.Prune":  {permissions: []string{"interception:delete"}, everywhere: true},
 	} {
 		out[op] = n
 	}

@@ -72,6 +72,7 @@ func Layer(keys Keys, installation string) store.Layer {
 			Cells:          cells{c, tx},
 			Replicas:       tx.Replicas,
 			KeyStates:      tx.KeyStates,
+			Interceptions:  tx.Interceptions,
 		}
 	}
 }

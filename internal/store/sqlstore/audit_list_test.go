@@ -255,21 +255,27 @@ func plan(t *testing.T, s *storetest.Store, statement string, q store.AuditQuery
 	default:
 		args = append(args, q.Limit)
 	}
+	return explain(t, s, statement, args)
+}
+
+// explain asks how a statement would be run.
+func explain(t *testing.T, s *storetest.Store, statement string, args []any) string {
+	t.Helper()
 	_, statement, _ = strings.Cut(statement, "\n") // behind its name
-	explain := "EXPLAIN QUERY PLAN "
+	ask := "EXPLAIN QUERY PLAN "
 	if s.Postgres { // as the driver prepares it, whatever the values are
-		explain = "EXPLAIN "
+		ask = "EXPLAIN "
 		var literals []string
 		for _, a := range args {
 			literals = append(literals, "'"+strings.ReplaceAll(fmt.Sprint(a), "'", "''")+"'")
 		}
 		s.Raw.SetMaxOpenConns(1)
-		if _, err := s.Raw.ExecContext(t.Context(), "SET plan_cache_mode = force_generic_plan; DEALLOCATE ALL; PREPARE audited AS "+statement); err != nil {
+		if _, err := s.Raw.ExecContext(t.Context(), "SET plan_cache_mode = force_generic_plan; DEALLOCATE ALL; PREPARE explained AS "+statement); err != nil {
 			t.Fatal(err)
 		}
-		statement, args = "EXECUTE audited ("+strings.Join(literals, ", ")+")", nil
+		statement, args = "EXECUTE explained ("+strings.Join(literals, ", ")+")", nil
 	}
-	rows, err := s.Raw.QueryContext(t.Context(), explain+statement, args...)
+	rows, err := s.Raw.QueryContext(t.Context(), ask+statement, args...)
 	if err != nil {
 		t.Fatalf("%s: %v", statement, err)
 	}

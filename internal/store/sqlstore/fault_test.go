@@ -159,7 +159,7 @@ func operations() []operation {
 
 // tables are what operations change; of them, audited are those of the log.
 var (
-	tables  = []string{"ai_providers", "ai_provider_keys", "users", "roles", "api_keys", "dbcrypt_keys", "changes", "installation", "replicas", "key_states", "key_drains"}
+	tables  = []string{"ai_providers", "ai_provider_keys", "users", "roles", "api_keys", "dbcrypt_keys", "changes", "installation", "replicas", "key_states", "key_drains", "interceptions"}
 	audited = []string{"audit_logs", "audit_tree", "audit_head"}
 )
 

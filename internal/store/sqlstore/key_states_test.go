@@ -1,6 +1,8 @@
 package sqlstore_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +13,9 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/store/dbgen"
 	"github.com/gatehousehq/gatehouse/internal/store/storetest"
 )
+
+// others are the tables that what upstreams make of keys is not in.
+var others = append(slices.DeleteFunc(slices.Clone(tables), func(name string) bool { return strings.HasPrefix(name, "key_") }), audited...)
 
 // Of two states of a key the later stays, in whatever order they come.
 func TestTheLaterKeyStateStays(t *testing.T) {
@@ -36,7 +41,7 @@ func TestTheLaterKeyStateStays(t *testing.T) {
 		at := time.Date(2026, 3, 1, 12, 0, 0, 123_456_000, time.UTC)
 		a := store.KeyState{KeyID: dbgen.ID(), Reason: "rate_limited", Status: 429, Since: at, Until: at.Add(1500 * time.Millisecond), Wait: 10 * time.Second}
 		b := store.KeyState{KeyID: dbgen.ID(), Reason: "unauthorized", Status: 401, Since: at.Add(time.Second), Until: at.Add(time.Minute), Wait: time.Minute}
-		before := dump(t, s, append(tables[:len(tables)-2:len(tables)-2], audited...))
+		before := dump(t, s, others)
 		note(a, b, store.KeyState{KeyID: "not an id", Since: at, Until: at})
 		if diff := cmp.Diff([]store.KeyState{a, b}, list(time.Time{})); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
@@ -59,7 +64,7 @@ func TestTheLaterKeyStateStays(t *testing.T) {
 			t.Errorf("after the old ones are forgotten (-want +got):\n%s", diff)
 		}
 		// It is no change of configuration, and leaves no entry in the audit log.
-		if after := dump(t, s, append(tables[:len(tables)-2:len(tables)-2], audited...)); after != before {
+		if after := dump(t, s, others); after != before {
 			t.Errorf("other tables changed:\n%s", cmp.Diff(before, after))
 		}
 	})

@@ -160,7 +160,7 @@ func (b *Backend) Update(ctx context.Context, fn func(store.Tx) error) (int64, e
 func (b *Backend) run(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn func(store.Tx) error) (generation int64, err error) {
 	l := &lazyTx{db: db, opts: opts, before: b.before, prepared: b.prepared[db]}
 	defer l.rollback()
-	t := &tx{b: b, q: sqlcgen.New(l), writes: opts == nil}
+	t := &tx{b: b, db: l, q: sqlcgen.New(l), writes: opts == nil}
 	if err := fn(t.tables()); err != nil {
 		return 0, err
 	}
@@ -181,6 +181,7 @@ func (b *Backend) run(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn f
 // A tx is one transaction.
 type tx struct {
 	b          *Backend
+	db         sqlcgen.DBTX // what q runs on
 	q          *sqlcgen.Queries
 	writes     bool // whether it is a transaction that may write
 	locked     bool
@@ -204,6 +205,7 @@ func (t *tx) tables() store.Tx {
 		Cells:          cells{t},
 		Replicas:       replicas{t},
 		KeyStates:      keyStates{t},
+		Interceptions:  interceptions{t},
 	}
 }
 

@@ -54,6 +54,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteChangesBeforeStmt, err = db.PrepareContext(ctx, deleteChangesBefore); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteChangesBefore: %w", err)
 	}
+	if q.deleteInterceptionsBeforeStmt, err = db.PrepareContext(ctx, deleteInterceptionsBefore); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteInterceptionsBefore: %w", err)
+	}
 	if q.deleteKeyDrainStmt, err = db.PrepareContext(ctx, deleteKeyDrain); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteKeyDrain: %w", err)
 	}
@@ -153,6 +156,24 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.getInstallationStmt, err = db.PrepareContext(ctx, getInstallation); err != nil {
 		return nil, fmt.Errorf("error preparing query GetInstallation: %w", err)
 	}
+	if q.getInterceptionByIDStmt, err = db.PrepareContext(ctx, getInterceptionByID); err != nil {
+		return nil, fmt.Errorf("error preparing query GetInterceptionByID: %w", err)
+	}
+	if q.getInterceptionsStmt, err = db.PrepareContext(ctx, getInterceptions); err != nil {
+		return nil, fmt.Errorf("error preparing query GetInterceptions: %w", err)
+	}
+	if q.getInterceptionsByModelStmt, err = db.PrepareContext(ctx, getInterceptionsByModel); err != nil {
+		return nil, fmt.Errorf("error preparing query GetInterceptionsByModel: %w", err)
+	}
+	if q.getInterceptionsByOwnerStmt, err = db.PrepareContext(ctx, getInterceptionsByOwner); err != nil {
+		return nil, fmt.Errorf("error preparing query GetInterceptionsByOwner: %w", err)
+	}
+	if q.getInterceptionsByProviderStmt, err = db.PrepareContext(ctx, getInterceptionsByProvider); err != nil {
+		return nil, fmt.Errorf("error preparing query GetInterceptionsByProvider: %w", err)
+	}
+	if q.getInterceptionsByTokenStmt, err = db.PrepareContext(ctx, getInterceptionsByToken); err != nil {
+		return nil, fmt.Errorf("error preparing query GetInterceptionsByToken: %w", err)
+	}
 	if q.getKeyDrainsStmt, err = db.PrepareContext(ctx, getKeyDrains); err != nil {
 		return nil, fmt.Errorf("error preparing query GetKeyDrains: %w", err)
 	}
@@ -186,6 +207,18 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.getSealedAIProvidersStmt, err = db.PrepareContext(ctx, getSealedAIProviders); err != nil {
 		return nil, fmt.Errorf("error preparing query GetSealedAIProviders: %w", err)
 	}
+	if q.getUsageStmt, err = db.PrepareContext(ctx, getUsage); err != nil {
+		return nil, fmt.Errorf("error preparing query GetUsage: %w", err)
+	}
+	if q.getUsageByTimeStmt, err = db.PrepareContext(ctx, getUsageByTime); err != nil {
+		return nil, fmt.Errorf("error preparing query GetUsageByTime: %w", err)
+	}
+	if q.getUsageByTimeOfOwnerStmt, err = db.PrepareContext(ctx, getUsageByTimeOfOwner); err != nil {
+		return nil, fmt.Errorf("error preparing query GetUsageByTimeOfOwner: %w", err)
+	}
+	if q.getUsageOfOwnerStmt, err = db.PrepareContext(ctx, getUsageOfOwner); err != nil {
+		return nil, fmt.Errorf("error preparing query GetUsageOfOwner: %w", err)
+	}
 	if q.getUserByIDStmt, err = db.PrepareContext(ctx, getUserByID); err != nil {
 		return nil, fmt.Errorf("error preparing query GetUserByID: %w", err)
 	}
@@ -215,6 +248,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.insertInstallationStmt, err = db.PrepareContext(ctx, insertInstallation); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertInstallation: %w", err)
+	}
+	if q.insertInterceptionStmt, err = db.PrepareContext(ctx, insertInterception); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertInterception: %w", err)
 	}
 	if q.insertRoleStmt, err = db.PrepareContext(ctx, insertRole); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertRole: %w", err)
@@ -335,6 +371,11 @@ func (q *Queries) Close() error {
 	if q.deleteChangesBeforeStmt != nil {
 		if cerr := q.deleteChangesBeforeStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteChangesBeforeStmt: %w", cerr)
+		}
+	}
+	if q.deleteInterceptionsBeforeStmt != nil {
+		if cerr := q.deleteInterceptionsBeforeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteInterceptionsBeforeStmt: %w", cerr)
 		}
 	}
 	if q.deleteKeyDrainStmt != nil {
@@ -502,6 +543,36 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing getInstallationStmt: %w", cerr)
 		}
 	}
+	if q.getInterceptionByIDStmt != nil {
+		if cerr := q.getInterceptionByIDStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getInterceptionByIDStmt: %w", cerr)
+		}
+	}
+	if q.getInterceptionsStmt != nil {
+		if cerr := q.getInterceptionsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getInterceptionsStmt: %w", cerr)
+		}
+	}
+	if q.getInterceptionsByModelStmt != nil {
+		if cerr := q.getInterceptionsByModelStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getInterceptionsByModelStmt: %w", cerr)
+		}
+	}
+	if q.getInterceptionsByOwnerStmt != nil {
+		if cerr := q.getInterceptionsByOwnerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getInterceptionsByOwnerStmt: %w", cerr)
+		}
+	}
+	if q.getInterceptionsByProviderStmt != nil {
+		if cerr := q.getInterceptionsByProviderStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getInterceptionsByProviderStmt: %w", cerr)
+		}
+	}
+	if q.getInterceptionsByTokenStmt != nil {
+		if cerr := q.getInterceptionsByTokenStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getInterceptionsByTokenStmt: %w", cerr)
+		}
+	}
 	if q.getKeyDrainsStmt != nil {
 		if cerr := q.getKeyDrainsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getKeyDrainsStmt: %w", cerr)
@@ -557,6 +628,26 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing getSealedAIProvidersStmt: %w", cerr)
 		}
 	}
+	if q.getUsageStmt != nil {
+		if cerr := q.getUsageStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getUsageStmt: %w", cerr)
+		}
+	}
+	if q.getUsageByTimeStmt != nil {
+		if cerr := q.getUsageByTimeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getUsageByTimeStmt: %w", cerr)
+		}
+	}
+	if q.getUsageByTimeOfOwnerStmt != nil {
+		if cerr := q.getUsageByTimeOfOwnerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getUsageByTimeOfOwnerStmt: %w", cerr)
+		}
+	}
+	if q.getUsageOfOwnerStmt != nil {
+		if cerr := q.getUsageOfOwnerStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getUsageOfOwnerStmt: %w", cerr)
+		}
+	}
 	if q.getUserByIDStmt != nil {
 		if cerr := q.getUserByIDStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getUserByIDStmt: %w", cerr)
@@ -605,6 +696,11 @@ func (q *Queries) Close() error {
 	if q.insertInstallationStmt != nil {
 		if cerr := q.insertInstallationStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertInstallationStmt: %w", cerr)
+		}
+	}
+	if q.insertInterceptionStmt != nil {
+		if cerr := q.insertInterceptionStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertInterceptionStmt: %w", cerr)
 		}
 	}
 	if q.insertRoleStmt != nil {
@@ -766,6 +862,7 @@ type Queries struct {
 	deleteAPIKeyStmt                      *sql.Stmt
 	deleteAuditLogsBelowStmt              *sql.Stmt
 	deleteChangesBeforeStmt               *sql.Stmt
+	deleteInterceptionsBeforeStmt         *sql.Stmt
 	deleteKeyDrainStmt                    *sql.Stmt
 	deleteKeyDrainsBeforeStmt             *sql.Stmt
 	deleteKeyStatesBeforeStmt             *sql.Stmt
@@ -799,6 +896,12 @@ type Queries struct {
 	getDBCryptKeyStmt                     *sql.Stmt
 	getDBCryptKeysStmt                    *sql.Stmt
 	getInstallationStmt                   *sql.Stmt
+	getInterceptionByIDStmt               *sql.Stmt
+	getInterceptionsStmt                  *sql.Stmt
+	getInterceptionsByModelStmt           *sql.Stmt
+	getInterceptionsByOwnerStmt           *sql.Stmt
+	getInterceptionsByProviderStmt        *sql.Stmt
+	getInterceptionsByTokenStmt           *sql.Stmt
 	getKeyDrainsStmt                      *sql.Stmt
 	getKeyStatesStmt                      *sql.Stmt
 	getOldestAuditIndexStmt               *sql.Stmt
@@ -810,6 +913,10 @@ type Queries struct {
 	getRolesStmt                          *sql.Stmt
 	getSealedAIProviderKeysStmt           *sql.Stmt
 	getSealedAIProvidersStmt              *sql.Stmt
+	getUsageStmt                          *sql.Stmt
+	getUsageByTimeStmt                    *sql.Stmt
+	getUsageByTimeOfOwnerStmt             *sql.Stmt
+	getUsageOfOwnerStmt                   *sql.Stmt
 	getUserByIDStmt                       *sql.Stmt
 	getUserByNameStmt                     *sql.Stmt
 	getUsersStmt                          *sql.Stmt
@@ -820,6 +927,7 @@ type Queries struct {
 	insertChangeStmt                      *sql.Stmt
 	insertDBCryptKeyStmt                  *sql.Stmt
 	insertInstallationStmt                *sql.Stmt
+	insertInterceptionStmt                *sql.Stmt
 	insertRoleStmt                        *sql.Stmt
 	insertUserStmt                        *sql.Stmt
 	keepAuditHashesBelowStmt              *sql.Stmt
@@ -858,6 +966,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		deleteAPIKeyStmt:                      q.deleteAPIKeyStmt,
 		deleteAuditLogsBelowStmt:              q.deleteAuditLogsBelowStmt,
 		deleteChangesBeforeStmt:               q.deleteChangesBeforeStmt,
+		deleteInterceptionsBeforeStmt:         q.deleteInterceptionsBeforeStmt,
 		deleteKeyDrainStmt:                    q.deleteKeyDrainStmt,
 		deleteKeyDrainsBeforeStmt:             q.deleteKeyDrainsBeforeStmt,
 		deleteKeyStatesBeforeStmt:             q.deleteKeyStatesBeforeStmt,
@@ -891,6 +1000,12 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getDBCryptKeyStmt:                     q.getDBCryptKeyStmt,
 		getDBCryptKeysStmt:                    q.getDBCryptKeysStmt,
 		getInstallationStmt:                   q.getInstallationStmt,
+		getInterceptionByIDStmt:               q.getInterceptionByIDStmt,
+		getInterceptionsStmt:                  q.getInterceptionsStmt,
+		getInterceptionsByModelStmt:           q.getInterceptionsByModelStmt,
+		getInterceptionsByOwnerStmt:           q.getInterceptionsByOwnerStmt,
+		getInterceptionsByProviderStmt:        q.getInterceptionsByProviderStmt,
+		getInterceptionsByTokenStmt:           q.getInterceptionsByTokenStmt,
 		getKeyDrainsStmt:                      q.getKeyDrainsStmt,
 		getKeyStatesStmt:                      q.getKeyStatesStmt,
 		getOldestAuditIndexStmt:               q.getOldestAuditIndexStmt,
@@ -902,6 +1017,10 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getRolesStmt:                          q.getRolesStmt,
 		getSealedAIProviderKeysStmt:           q.getSealedAIProviderKeysStmt,
 		getSealedAIProvidersStmt:              q.getSealedAIProvidersStmt,
+		getUsageStmt:                          q.getUsageStmt,
+		getUsageByTimeStmt:                    q.getUsageByTimeStmt,
+		getUsageByTimeOfOwnerStmt:             q.getUsageByTimeOfOwnerStmt,
+		getUsageOfOwnerStmt:                   q.getUsageOfOwnerStmt,
 		getUserByIDStmt:                       q.getUserByIDStmt,
 		getUserByNameStmt:                     q.getUserByNameStmt,
 		getUsersStmt:                          q.getUsersStmt,
@@ -912,6 +1031,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertChangeStmt:                      q.insertChangeStmt,
 		insertDBCryptKeyStmt:                  q.insertDBCryptKeyStmt,
 		insertInstallationStmt:                q.insertInstallationStmt,
+		insertInterceptionStmt:                q.insertInterceptionStmt,
 		insertRoleStmt:                        q.insertRoleStmt,
 		insertUserStmt:                        q.insertUserStmt,
 		keepAuditHashesBelowStmt:              q.keepAuditHashesBelowStmt,

@@ -160,6 +160,38 @@ type Installation struct {
 	KeyEpoch   int64
 }
 
+type Interception struct {
+	ID               string
+	At               time.Time
+	Hour             int64
+	TokenID          string
+	TokenName        string
+	OwnerID          string
+	Client           string
+	ProviderID       string
+	Provider         string
+	KeyID            string
+	Model            string
+	ActualModel      string
+	Endpoint         string
+	Path             string
+	Status           int64
+	Reason           string
+	Outcome          string
+	Attempts         string
+	AttemptCount     int64
+	FirstByteUs      int64
+	DurationUs       int64
+	RequestBytes     int64
+	ResponseBytes    int64
+	TokensKnown      bool
+	InputTokens      int64
+	OutputTokens     int64
+	CacheReadTokens  int64
+	CacheWriteTokens int64
+	ReasoningTokens  int64
+}
+
 type KeyDrain struct {
 	KeyID      string
 	ReplicaID  string

@@ -1,0 +1,83 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/gatehousehq/gatehouse/internal/store/sqlstore/internal/sqlcgen"
+)
+
+// maxInsert is how many rows one statement adds. It is a power of two, as all
+// sizes are, so that there are few statements to prepare; the databases take
+// 32,766 (SQLite) and 65,535 (PostgreSQL) parameters.
+const maxInsert = 256
+
+// insertRows adds rows by a statement that the queries have for one: its list of
+// values is repeated.
+func insertRows[P any](ctx context.Context, db sqlcgen.DBTX, rows []P, one func(*sqlcgen.Queries, context.Context, P) error) error {
+	for size := maxInsert; len(rows) > 0; {
+		if size > len(rows) {
+			size /= 2
+			continue
+		}
+		var c collected
+		q := sqlcgen.New(&c)
+		for _, r := range rows[:size] {
+			if err := one(q, ctx, r); err != nil {
+				return err
+			}
+		}
+		if _, err := db.ExecContext(ctx, repeatValues(c.statement, size), c.args...); err != nil {
+			return err
+		}
+		rows = rows[size:]
+	}
+	return nil
+}
+
+// repeatValues gives a statement with VALUES ($1, $2, …, $k) n lists of values.
+func repeatValues(statement string, n int) string {
+	begin := strings.Index(statement, "VALUES (") + len("VALUES ")
+	end := begin + strings.IndexByte(statement[begin:], ')') + 1
+	k := strings.Count(statement[begin:end], "$")
+	var b strings.Builder
+	b.WriteString(statement[:begin])
+	before := "("
+	for i := range n * k {
+		if i > 0 && i%k == 0 {
+			before = "), ("
+		}
+		fmt.Fprintf(&b, "%s$%d", before, i+1)
+		before = ", "
+	}
+	b.WriteByte(')')
+	b.WriteString(statement[end:])
+	return b.String()
+}
+
+// A collected is a database that runs nothing: it keeps the statement that was
+// to be run, and the arguments of all its runs.
+type collected struct {
+	statement string
+	args      []any
+}
+
+var errCollects = errors.New("sqlstore: only statements without rows are collected")
+
+func (c *collected) ExecContext(_ context.Context, statement string, args ...any) (sql.Result, error) {
+	c.statement, c.args = statement, append(c.args, args...)
+	return nil, nil
+}
+
+func (*collected) PrepareContext(context.Context, string) (*sql.Stmt, error) { return nil, errCollects }
+
+func (*collected) QueryContext(context.Context, string, ...any) (*sql.Rows, error) {
+	return nil, errCollects
+}
+
+func (*collected) QueryRowContext(ctx context.Context, _ string, _ ...any) *sql.Row {
+	return failedRow(ctx, errCollects)
+}
