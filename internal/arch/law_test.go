@@ -33,6 +33,7 @@ var law = map[string]rule{
 	"internal/tally":    {own: []string{"internal/rbac", "internal/store"}},
 	"internal/keysync":  {own: []string{"internal/keypool", "internal/store"}},
 	"internal/lastuse":  {own: []string{"internal/rbac", "internal/store"}},
+	"internal/recorder": {own: []string{"internal/store", "internal/usage"}},
 	"internal/keyring":  {own: []string{"internal/secret", "internal/store", "internal/store/dbcrypt"}},
 	"internal/custody":  {own: []string{"internal/rbac", "internal/secret", "internal/store"}},
 	"internal/rotation": {own: []string{"internal/keyring", "internal/store"}},

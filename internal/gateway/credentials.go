@@ -24,7 +24,7 @@ func (x *exchange) authenticate(s *routing.Snapshot) *refusal {
 		return expiredToken
 	}
 	x.token = t
-	x.rec.TokenID, x.rec.Token = t.ID, t.Name
+	x.rec.TokenID, x.rec.Token, x.rec.OwnerID = t.ID, t.Name, t.OwnerID
 	switch {
 	case !t.Use:
 		return noGatewayUse

@@ -112,7 +112,7 @@ func (x *exchange) admit(s *routing.Snapshot, dest destination) *refusal {
 	if p == nil || !providerAllowed(x.token.Providers, p) {
 		return noProvider
 	}
-	x.rec.Provider = p.Name
+	x.rec.ProviderID, x.rec.Provider = p.ID, p.Name
 	d := x.g.byName[p.Dialect]
 	if d != nil {
 		x.dialect = d
@@ -131,7 +131,10 @@ func (x *exchange) admit(s *routing.Snapshot, dest destination) *refusal {
 	x.endpoint = d.Endpoint(x.r.Method, dest.path)
 	x.rec.Endpoint = "passthrough"
 	if x.endpoint != nil {
-		x.rec.Endpoint = x.endpoint.Name
+		x.rec.Endpoint, x.rec.Path = x.endpoint.Name, dest.path
+		if x.endpoint.PathModel() {
+			x.rec.Path = x.endpoint.Name // the path has something in it that the client chose
+		}
 	} else if !x.token.Passthrough {
 		return noPassthrough
 	}

@@ -143,3 +143,30 @@ func TestRequestsAreJournalled(t *testing.T) {
 		t.Errorf("(-got +want):\n%s", diff)
 	}
 }
+
+// The record names all that took part by ids, which stay when names change, and
+// of a path only what no client can choose.
+func TestRecordsSayWhoAndWhere(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.token = h.addToken(&routing.Token{ID: "t-ann", Name: "hers", OwnerID: "u-ann", Use: true, Passthrough: true})
+	h.upstream(routing.OpenAI, func(http.ResponseWriter, *http.Request) {})
+	for path, want := range map[string][2]string{
+		"embeddings":          {"embeddings", "embeddings"},
+		"models/sk-somewhere": {"models/{id}", "models/{id}"},
+		"files/secret-name":   {"passthrough", ""},
+	} {
+		method := "GET"
+		if path == "embeddings" {
+			method = "POST"
+		}
+		h.do(h.request(method, "/ai/openai/v1/"+path, ""))
+		rec := h.record()
+		if got := [2]string{rec.Endpoint, rec.Path}; got != want {
+			t.Errorf("%s: endpoint and path are %q, want %q", path, got, want)
+		}
+		if rec.OwnerID != "u-ann" || rec.TokenID != "t-ann" || rec.ProviderID != "p-openai" || rec.Provider != "openai" {
+			t.Errorf("%s: %+v", path, rec)
+		}
+	}
+}

@@ -193,7 +193,7 @@ func newToken(k store.APIKey, owner store.User, custom []store.Role) *Token {
 		return power.Reach(rbac.Permission{Resource: rbac.Gateway, Action: a}) == rbac.All
 	}
 	return &Token{
-		ID: k.ID, Name: k.Name, Use: may(rbac.Use), Passthrough: may(rbac.Passthrough),
+		ID: k.ID, Name: k.Name, OwnerID: k.OwnerID, Use: may(rbac.Use), Passthrough: may(rbac.Passthrough),
 		Providers: k.Providers.Slice(), Models: k.Models.Slice(), ExpiresAt: k.ExpiresAt,
 		RPM: k.RPM, Concurrency: k.Concurrency,
 	}

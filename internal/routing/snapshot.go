@@ -121,6 +121,8 @@ type Key struct {
 type Token struct {
 	ID   string
 	Name string
+	// OwnerID is of the user whose token it is.
+	OwnerID string
 	// Use is whether the token may use the gateway; Passthrough, whether it may
 	// call paths outside inference. Owner, role and scopes are worked in.
 	Use         bool

@@ -98,8 +98,7 @@ type InterceptionQuery struct {
 	Model string // as asked for
 	// Client is a product, with its version or without.
 	Client string
-	// StatusFrom and StatusTo select by status, both included; a StatusTo of 0 is
-	// no limit.
+	// StatusFrom and StatusTo select by status, both included; 0 is no limit.
 	StatusFrom, StatusTo int
 	Outcome              Outcome
 	// Since and Until select by time: from Since on, and before Until.

@@ -32,7 +32,7 @@ type Record struct {
 	ActualModel string
 	// Endpoint is the name of the endpoint of inference, "passthrough" for
 	// another path, or empty. Path is the raw path after /v1/, if it is one of
-	// inference.
+	// inference; where a client can choose a part of it, it is the endpoint's name.
 	Endpoint string
 	Path     string
 	// Status is what the client got; 499 if it left before the end.

@@ -93,13 +93,16 @@ func (t interceptions) params(ctx context.Context, q store.InterceptionQuery) (p
 		Since: time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC), Until: time.Date(endOfTime, 1, 1, 0, 0, 0, 0, time.UTC),
 		BeforeAt: time.Date(endOfTime, 1, 1, 0, 0, 0, 0, time.UTC), BeforeID: lastID,
 		Model: q.Model, KeyID: q.KeyID, Client: q.Client, Outcome: string(q.Outcome),
-		StatusFrom: int64(q.StatusFrom), StatusTo: math.MaxInt64, MaxRows: rowLimit(q.Limit),
+		StatusFrom: math.MinInt64, StatusTo: math.MaxInt64, MaxRows: rowLimit(q.Limit),
 	}
 	if !q.Since.IsZero() {
 		p.Since = timestamp(q.Since)
 	}
 	if !q.Until.IsZero() {
 		p.Until = timestamp(q.Until)
+	}
+	if q.StatusFrom != 0 {
+		p.StatusFrom = int64(q.StatusFrom)
 	}
 	if q.StatusTo != 0 {
 		p.StatusTo = int64(q.StatusTo)
