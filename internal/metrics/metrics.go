@@ -1,6 +1,8 @@
-// Package metrics shows the state of a server to Prometheus. It asks the gateway
-// and never the database, so a scrape works while that is away; and no label has
-// a value that people choose, so there are as many series as there are states.
+// Package metrics shows the state of a server to Prometheus, and what it did. It
+// asks the gateway and never the database, so a scrape works while that is away.
+// The labels are bounded: of what people choose only the names of providers are
+// among them, and of those only so many. A Requests may be told by any number of
+// goroutines at once.
 package metrics
 
 import (
@@ -28,6 +30,9 @@ type Source struct {
 	// may be sealed under.
 	KeyEpoch func() int64
 	DataKeys func() int
+	// Requests and Records, if they are not zero, are shown too.
+	Requests *Requests
+	Records  Records
 }
 
 // The states of providers. One that cannot be served counts as that, whether it
@@ -47,6 +52,12 @@ func Handler(s Source) http.Handler {
 	})
 	build.Set(1)
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build, collector{s})
+	if s.Requests != nil {
+		r.MustRegister(s.Requests)
+	}
+	if s.Records.Depth != nil {
+		r.MustRegister(s.Records)
+	}
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
 }
 
