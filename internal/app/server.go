@@ -38,6 +38,7 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/metrics"
 	"github.com/gatehousehq/gatehouse/internal/netguard"
 	"github.com/gatehousehq/gatehouse/internal/rbac"
+	"github.com/gatehousehq/gatehouse/internal/recorder"
 	"github.com/gatehousehq/gatehouse/internal/rotation"
 	"github.com/gatehousehq/gatehouse/internal/routing"
 	"github.com/gatehousehq/gatehouse/internal/seed"
@@ -92,6 +93,10 @@ type Server struct {
 	table     *routing.Table
 	uses      *lastuse.Recorder
 	events    *tally.Tally
+	requests  *metrics.Requests
+	feed      *recorder.Feed
+	journal   journal
+	recorder  *recorder.Recorder
 	audit     *auditlog.Checkpointer
 	keeper    *rotation.Keeper
 	rotator   *rotation.Rotator
@@ -173,6 +178,7 @@ func (s *Server) start(ctx context.Context, o Options) (err error) {
 		return err
 	})
 	s.uses = lastuse.New(s.store.db, authn.Recorder, o.Log)
+	s.recordRequests(o)
 	s.http = &http.Server{
 		Handler:           s.handler(o),
 		TLSConfig:         tlsConfig,
@@ -181,6 +187,7 @@ func (s *Server) start(ctx context.Context, o Options) (err error) {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 	}
+	s.http.RegisterOnShutdown(s.feed.Close) // who listens would keep the server from stopping
 	return nil
 }
 
@@ -245,7 +252,7 @@ func (s *Server) handler(o Options) http.Handler {
 	// The gateway sees to the time until the first byte.
 	s.transport = transport.New(transport.Config{Policy: s.policy()})
 	gw := gateway.New(gateway.Config{
-		Snapshot: s.table.Current, Pool: s.pool, Breakers: s.breakers, Transport: s.transport, Logger: o.Log, Now: o.Now, Observe: o.Observe,
+		Snapshot: s.table.Current, Pool: s.pool, Breakers: s.breakers, Transport: s.transport, Logger: o.Log, Now: o.Now, Observe: s.observe(o.Observe),
 		OnUse: func(tokenID, keyID string, at time.Time) {
 			s.uses.Token(tokenID, at)
 			s.uses.Key(keyID, at)
@@ -276,6 +283,8 @@ func (s *Server) handler(o Options) http.Handler {
 			return ""
 		},
 		Metrics:     s.metrics(o),
+		Feed:        s.feed,
+		Generation:  func() int64 { return s.table.Current().Generation },
 		Rotate:      s.rotator.Kick,
 		Checkpoints: s.audit, Installation: s.store.backend.Installation(),
 		Ready: s.ready, OnUse: s.uses.Token, TrustedProxies: s.cfg.TrustedProxies,
@@ -302,6 +311,7 @@ func (s *Server) metrics(o Options) func(store.Actor) (http.Handler, error) {
 		Breakers: s.breakers.Count,
 		KeyEpoch: func() int64 { return s.store.ring.Current().Epoch },
 		DataKeys: func() int { return len(s.store.ring.Current().ByDigest) },
+		Requests: s.requests, Records: metrics.Records{Depth: s.journal.Depth, Dropped: s.journal.Dropped},
 	})
 	return func(who store.Actor) (http.Handler, error) {
 		p := rbac.Permission{Resource: rbac.Metrics, Action: rbac.Read}
@@ -380,6 +390,8 @@ func (s *Server) Serve(ctx context.Context) error {
 	work.Go(func() { s.prober.Run(background) })
 	work.Go(func() { s.events.Run(background, s.store.db) })
 	work.Go(func() { s.retain(background, s.now) })
+	work.Go(func() { s.recorder.Run(background) })
+	work.Go(func() { s.journal.Ship(background, s.recorder.Write) })
 	work.Go(func() { s.keeper.Run(background) })
 	work.Go(func() { s.rotator.Run(background) })
 	checkpoints, stopCheckpoints := context.WithCancel(context.WithoutCancel(ctx))

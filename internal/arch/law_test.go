@@ -24,7 +24,7 @@ var law = map[string]rule{
 
 	// The control plane. httpapi knows neither rbac nor the layers: who may do
 	// what, and what is written down about it, is not decided there.
-	"internal/httpapi":  {own: []string{"client", "internal/accounts", "internal/auditlog", "internal/authn", "internal/catalog", "internal/clientaddr", "internal/custody", "internal/rotation", "internal/secret", "internal/store"}, modules: []string{huma, uuid}},
+	"internal/httpapi":  {own: []string{"client", "internal/accounts", "internal/auditlog", "internal/authn", "internal/catalog", "internal/clientaddr", "internal/custody", "internal/recorder", "internal/rotation", "internal/secret", "internal/store"}, modules: []string{huma, uuid}},
 	"internal/webui":    {},
 	"internal/authn":    {own: []string{"internal/rbac", "internal/secret", "internal/store", "internal/token"}, modules: []string{uuid}},
 	"internal/catalog":  {own: []string{"internal/origin", "internal/secret", "internal/settings", "internal/store"}, modules: []string{uuid}},

@@ -47,6 +47,7 @@ type Config struct {
 	SeedMode                    seed.Mode
 	AuditCheckpoints            []string      // sinks; none is the file in the data directory
 	AuditRetention              time.Duration // zero is for ever
+	InterceptionRetention       time.Duration // zero is for ever
 	ReplicaTimeout              time.Duration
 	// EncryptionKeySources are in the form of [keyring.ParseSources], which takes
 	// them; none is the variable GATEHOUSE_ENCRYPTION_KEYS, or the file in the data
@@ -81,6 +82,7 @@ func (c *Config) Bind(fs *pflag.FlagSet) {
 	own.Var((*modeValue)(&c.SeedMode), "seed-mode", "what becomes of a provider that differs from what the environment says: keep, fail or overwrite")
 	own.StringSliceVar(&c.AuditCheckpoints, "audit-checkpoints", nil, "`places` outside the database that signed checkpoints of the audit log are sent to, separated by commas: stdout, file:PATH, or the URL of a webhook; left out: the file audit-checkpoints in the data directory. Keep a copy where nobody who can write to the database can")
 	own.DurationVar(&c.AuditRetention, "audit-retention", 0, "how long audit entries are kept, such as 8760h; 0 is for ever. What proves the rest of the log stays")
+	own.DurationVar(&c.InterceptionRetention, "interception-retention", 90*24*time.Hour, "how long the records of requests are kept, such as 720h; 0 is for ever")
 	own.DurationVar(&c.ReplicaTimeout, "replica-timeout", 15*time.Second, "how long a replica may be silent before a rotation of the encryption keys goes on without it")
 	own.StringSliceVar(&c.EncryptionKeySources, "encryption-key-source", nil, "`places` of the encryption keys, the newest first, separated by commas: file or file:PATH, env (the variable GATEHOUSE_ENCRYPTION_KEYS), credential or credential:NAME (of systemd), exec:PROGRAM ARGUMENT…, vault:MOUNT/KEY (Transit of Vault or OpenBao), awskms:KEY; left out: env if that variable is set, else the file encryption-key in the data directory, which is made at the first start")
 	own.VisitAll(func(f *pflag.Flag) { c.settings = append(c.settings, f.Name) })
@@ -214,17 +216,19 @@ func (c *Config) check() error {
 	}
 	for name, d := range map[string]time.Duration{
 		"shutdown-timeout": c.ShutdownTimeout, "first-byte-timeout": c.FirstByteTimeout, "idle-timeout": c.IdleTimeout,
-		"audit-retention": c.AuditRetention,
+		"audit-retention": c.AuditRetention, "interception-retention": c.InterceptionRetention,
 	} {
-		if d < 0 || d == 0 && name != "shutdown-timeout" && name != "audit-retention" {
+		if d < 0 || d == 0 && name != "shutdown-timeout" && !strings.HasSuffix(name, "-retention") {
 			refuse("%s: must be longer than nothing", name)
 		}
 	}
 	if c.ReplicaTimeout < time.Second {
 		refuse("replica-timeout: must be a second at least")
 	}
-	if c.AuditRetention > 0 && c.AuditRetention < time.Hour {
-		refuse("audit-retention: must be an hour at least, or 0 for ever")
+	for name, d := range map[string]time.Duration{"audit-retention": c.AuditRetention, "interception-retention": c.InterceptionRetention} {
+		if d > 0 && d < time.Hour {
+			refuse("%s: must be an hour at least, or 0 for ever", name)
+		}
 	}
 	if _, err := keyring.ParseSources(c.EncryptionKeySources); err != nil {
 		refuse("encryption-key-source: %v", err)

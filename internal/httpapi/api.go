@@ -23,6 +23,7 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/auditlog"
 	"github.com/gatehousehq/gatehouse/internal/authn"
 	"github.com/gatehousehq/gatehouse/internal/catalog"
+	"github.com/gatehousehq/gatehouse/internal/recorder"
 	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/store"
 )
@@ -51,6 +52,10 @@ type Config struct {
 	Installation string
 	// Rotate has a rotation of the encryption keys begin that was asked for.
 	Rotate func()
+	// Feed shows the requests to the gateway as they come. Generation is that of
+	// the configuration in force: it is raised by whatever changes who may do what.
+	Feed       *recorder.Feed
+	Generation func() int64
 	// Ready returns why the server cannot serve, or nil.
 	Ready func(context.Context) error
 	// OnUse, if not nil, hears of each token that was accepted.
@@ -107,6 +112,7 @@ func newAPI(cfg Config) *api {
 	a.registerRoles()
 	a.registerEncryption()
 	a.registerAudit()
+	a.registerInterceptions()
 	a.registerVersion()
 	a.describeOthers()
 	return a

@@ -211,7 +211,8 @@ func (a *api) listReplicas(ctx context.Context, who store.Actor, in *PageInput) 
 // database has them.
 const cursorTime = "2006-01-02T15:04:05.000000Z"
 
-// isTimeAndID is for the replicas, which are in the order of their start.
+// isTimeAndID is for the replicas, which are in the order of their start, and for
+// the records of requests.
 func isTimeAndID(s string) bool {
 	at, id, _ := strings.Cut(s, " ")
 	_, err := time.Parse(cursorTime, at)

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -26,6 +27,7 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/httpapi"
 	"github.com/gatehousehq/gatehouse/internal/netguard"
 	"github.com/gatehousehq/gatehouse/internal/rbac"
+	"github.com/gatehousehq/gatehouse/internal/recorder"
 	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/store"
 	"github.com/gatehousehq/gatehouse/internal/store/dbgen"
@@ -62,6 +64,10 @@ type shared struct {
 	owner store.User
 	log   *watched
 	used  uses
+	// feed shows requests to the gateway, and generation is that of the last change.
+	feed      *recorder.Feed
+	routes    http.Handler
+	generated atomic.Int64
 	// rotations counts how often one was begun.
 	rotations atomic.Int64
 
@@ -84,6 +90,18 @@ func each(t *testing.T, fn func(t *testing.T, s *server)) {
 
 func start(t *testing.T, cfg sqlstore.Config) *server {
 	t.Helper()
+	s := unheard(t, cfg)
+	srv := httptest.NewServer(s.routes)
+	t.Cleanup(srv.Close)
+	t.Cleanup(s.feed.Close) // or the listener would wait for those who follow
+	s.url, s.http = srv.URL, srv.Client()
+	s.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return s
+}
+
+// unheard returns a server without a listener.
+func unheard(t *testing.T, cfg sqlstore.Config) *server {
+	t.Helper()
 	c := &clock{}
 	c.set(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
 	cfg.Now = c.now
@@ -92,6 +110,8 @@ func start(t *testing.T, cfg sqlstore.Config) *server {
 	_, s.token = dbgen.APIKey(t, s.DB, s.owner, store.APIKey{Name: "owner-token", Scopes: store.SetOf("all")})
 	s.log.guard(s.token.Reveal())
 
+	s.feed = recorder.NewFeed()
+	s.OnCommit(func(_ context.Context, generation int64) error { s.generated.Store(generation); return nil })
 	signer, err := auditlog.NewSigner(s.Backend.Installation(), s.Ring.Signing().Secret)
 	if err != nil {
 		t.Fatal(err)
@@ -101,9 +121,10 @@ func start(t *testing.T, cfg sqlstore.Config) *server {
 		t.Fatal(err)
 	}
 	policy := netguard.Policy{Deny: []netip.Prefix{netip.MustParsePrefix("10.66.0.0/16")}}
-	routes := httpapi.New(httpapi.Config{
+	s.routes = httpapi.New(httpapi.Config{
 		DB: s.DB, Auth: authn.New(s.DB, c.now, nil),
 		Checkpoints: checkpoints, Installation: s.Backend.Installation(), Rotate: func() { s.rotations.Add(1) },
+		Feed: s.feed, Generation: s.generated.Load,
 		Rules: catalog.Rules{Reserved: gateway.Reserved(), CheckHost: policy.CheckHost},
 		KeyState: func(provider, keyID string) httpapi.KeyState {
 			if fn := s.state.Load(); fn != nil {
@@ -162,10 +183,6 @@ func start(t *testing.T, cfg sqlstore.Config) *server {
 			t.Error("the log has a part of a secret in it")
 		}
 	})
-	srv := httptest.NewServer(routes)
-	t.Cleanup(srv.Close)
-	s.url, s.http = srv.URL, srv.Client()
-	s.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return s
 }
 
@@ -217,7 +234,12 @@ func (s *server) call(t *testing.T, method, path, body string, headers ...header
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := io.ReadAll(res.Body)
+	var b []byte
+	if method == http.MethodGet && res.Header.Get("Content-Type") == "text/event-stream" {
+		b, err = bufio.NewReader(res.Body).ReadBytes('\n') // it does not end by itself
+	} else {
+		b, err = io.ReadAll(res.Body)
+	}
 	if err := res.Body.Close(); err != nil {
 		t.Error(err)
 	}

@@ -30,6 +30,7 @@ func routesOf(t *testing.T, s *server, n int) []route {
 	token, _ := dbgen.APIKey(t, s.DB, s.owner, store.APIKey{})
 	user := s.user(t, fmt.Sprint("person", n))
 	role := s.role(t, fmt.Sprint("made", n), "gateway:use")
+	request := s.interception(t, store.Interception{OwnerID: s.owner.ID})
 	one, key := providers+"/"+p.ID, providers+"/"+p.ID+"/keys/"+p.APIKeys[0].ID
 	return []route{
 		{"GET", providers, providers, ""},
@@ -50,6 +51,10 @@ func routesOf(t *testing.T, s *server, n int) []route {
 		{"GET", auditPath + "/export", auditPath + "/export", ""},
 		{"GET", auditPath + "/checkpoint", auditPath + "/checkpoint", ""},
 		{"GET", auditPath + "/proof/{index}", auditPath + "/proof/1", ""},
+		{"GET", interceptionsPath, interceptionsPath, ""},
+		{"GET", interceptionsPath + "/{id}", interceptionsPath + "/" + request.ID, ""},
+		{"GET", "/api/v1/usage", "/api/v1/usage", ""},
+		{"GET", eventsPath, eventsPath, ""},
 		{"GET", "/metrics", "/metrics", ""},
 		{"GET", "/api/v1/version", "/api/v1/version", ""},
 		{"GET", "/api/v1/me", "/api/v1/me", ""},
@@ -139,7 +144,7 @@ func TestMemberHasTheirOwnTokensOnly(t *testing.T) {
 		member := s.with(t, user, store.APIKey{Name: "mine", Scopes: store.SetOf("all")})
 		others, _ := dbgen.APIKey(t, s.DB, s.owner, store.APIKey{})
 		for _, r := range routesOf(t, s, 1) {
-			if strings.HasPrefix(r.pattern, tokens) || r.pattern == "/api/v1/version" || r.pattern == "/api/v1/me" {
+			if strings.HasPrefix(r.pattern, tokens) || slices.Contains([]string{interceptionsPath, interceptionsPath + "/{id}", "/api/v1/usage", eventsPath}, r.pattern) || r.pattern == "/api/v1/version" || r.pattern == "/api/v1/me" {
 				continue
 			}
 			p := refusal(t, member.call(t, r.method, r.path, r.body), http.StatusForbidden)

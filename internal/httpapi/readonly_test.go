@@ -32,6 +32,7 @@ func TestGetChangesNothing(t *testing.T) {
 		s.want(t, http.StatusNoContent, "DELETE", providers+"/gone", "")
 		token, _ := dbgen.APIKey(t, s.DB, s.owner, store.APIKey{})
 		user, role := s.user(t, "bea", "member"), s.role(t, "made", "gateway:use")
+		request := s.interception(t, store.Interception{OwnerID: s.owner.ID})
 		before := s.dump(t)
 		for path, operations := range doc.Paths {
 			if operations["get"] == nil {
@@ -40,6 +41,9 @@ func TestGetChangesNothing(t *testing.T) {
 			id := token.ID
 			if strings.HasPrefix(path, providers) {
 				id = p.APIKeys[0].ID
+			}
+			if strings.HasPrefix(path, interceptionsPath) {
+				id = request.ID
 			}
 			filled := strings.NewReplacer("{provider}", "main", "{id}", id, "{index}", "1", "{user}", user.ID, "{role}", role.Name).Replace(path)
 			s.want(t, http.StatusOK, "GET", filled, "")

@@ -239,6 +239,28 @@ func pathRefusals() []refused {
 	return all
 }
 
+func usageRefusals() []refused {
+	var all []refused
+	for _, path := range []string{"/api/v1/interceptions", "/api/v1/usage", "/api/v1/events"} {
+		for _, query := range []string{"status={mark}", "status=6xx", "status=40", "status=0xx", "outcome={mark}", "provider={257}", "key={129}", "{mark}=1"} {
+			all = append(all, refused{"requests: " + query, 422, "GET", path + "?" + query, "", nil})
+		}
+	}
+	for _, query := range []string{"limit=0", "limit=501", "cursor={mark}", "cursor=eA", "since={mark}", "until=yesterday"} {
+		all = append(all, refused{"requests: " + query, 422, "GET", "/api/v1/interceptions?" + query, "", nil})
+	}
+	for _, query := range []string{"group_by={mark}", "group_by=key", "limit=0", "limit=1001", "since={mark}"} {
+		all = append(all, refused{"usage: " + query, 422, "GET", "/api/v1/usage?" + query, "", nil})
+	}
+	for _, id := range []string{"{unknown}", "{mark}", "%00"} {
+		all = append(all, refused{"requests: no such one", 404, "GET", "/api/v1/interceptions/" + id, "", nil})
+	}
+	for _, method := range []string{"POST", "DELETE", "PUT", "PATCH"} {
+		all = append(all, refused{"requests: no such method", 405, method, "/api/v1/interceptions/{unknown}", "", nil})
+	}
+	return append(all, refused{"events: a last id of 257 characters", 422, "GET", "/api/v1/events", "", []header{{"Last-Event-ID", "{257}"}}})
+}
+
 func encryptionRefusals() []refused {
 	var all []refused
 	post := func(name string, status int, path, body string) {

@@ -89,7 +89,7 @@ func TestRefusals(t *testing.T) {
 
 func allRefusals() []refused {
 	var all []refused
-	for _, list := range [][]refused{createRefusals(), patchRefusals(), deletedRefusals(), keyRefusals(), tokenRefusals(), accountRefusals(), encryptionRefusals(), bodyRefusals(), queryRefusals(), pathRefusals()} {
+	for _, list := range [][]refused{createRefusals(), patchRefusals(), deletedRefusals(), keyRefusals(), tokenRefusals(), accountRefusals(), encryptionRefusals(), usageRefusals(), bodyRefusals(), queryRefusals(), pathRefusals()} {
 		all = append(all, list...)
 	}
 	return all

@@ -161,7 +161,12 @@ func (a *api) authenticated(w http.ResponseWriter, r *http.Request) {
 	if a.OnUse != nil {
 		a.OnUse(who.TokenID, a.Now())
 	}
-	a.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), actorKey{}, who)))
+	presented, origin := bearer(r), who.Origin
+	ctx := context.WithValue(r.Context(), actorKey{}, who)
+	ctx = context.WithValue(ctx, againKey{}, func(ctx context.Context) (store.Actor, error) {
+		return a.Auth.Authenticate(ctx, presented, origin)
+	})
+	a.mux.ServeHTTP(w, r.WithContext(ctx))
 }
 
 func tokenError(err error) bool {
@@ -188,6 +193,17 @@ type actorKey struct{}
 func actor(ctx context.Context) store.Actor {
 	who, _ := ctx.Value(actorKey{}).(store.Actor)
 	return who
+}
+
+// againKey is of what finds out once more who asks, for an answer that takes long.
+type againKey struct{}
+
+func authenticateAgain(ctx context.Context) (store.Actor, error) {
+	again, ok := ctx.Value(againKey{}).(func(context.Context) (store.Actor, error))
+	if !ok {
+		return store.Actor{}, authn.ErrMissing
+	}
+	return again(ctx)
 }
 
 // A requestInfo is what the log line of a request says.
@@ -218,7 +234,7 @@ func (a *api) outermost(next http.Handler) http.Handler {
 		// Not every writer has a deadline to set; the server's own limits stand.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
 		r = r.WithContext(context.WithValue(r.Context(), infoKey{}, ri))
-		rec := &recorder{ResponseWriter: w}
+		rec := &statusRecorder{ResponseWriter: w}
 		defer func() {
 			if v := recover(); v != nil {
 				// The value may hold anything; where it came from does not.
@@ -255,20 +271,20 @@ func method(r *http.Request) string {
 	return "other"
 }
 
-// A recorder remembers the status.
-type recorder struct {
+// A statusRecorder remembers the status.
+type statusRecorder struct {
 	http.ResponseWriter
 	status int
 }
 
-func (r *recorder) WriteHeader(status int) {
+func (r *statusRecorder) WriteHeader(status int) {
 	if r.status == 0 {
 		r.status = status
 	}
 	r.ResponseWriter.WriteHeader(status)
 }
 
-func (r *recorder) Write(b []byte) (int, error) {
+func (r *statusRecorder) Write(b []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
@@ -276,7 +292,7 @@ func (r *recorder) Write(b []byte) (int, error) {
 }
 
 // Unwrap is for [http.ResponseController].
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // clip returns at most n bytes of s, and what is not UTF-8 left out: a header
 // may have any bytes in it.

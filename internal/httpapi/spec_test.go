@@ -166,6 +166,9 @@ func TestOperationsAreDescribed(t *testing.T) {
 			if strings.HasSuffix(name, "/metrics") {
 				want = "text/plain"
 			}
+			if strings.HasSuffix(name, "/events") {
+				want = "text/event-stream"
+			}
 			switch {
 			case status >= "400":
 				want = "application/problem+json"

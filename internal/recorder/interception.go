@@ -2,6 +2,7 @@ package recorder
 
 import (
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -22,7 +23,7 @@ func interception(rec *usage.Record) (store.Interception, bool) {
 		return store.Interception{}, false
 	}
 	out := store.Interception{
-		ID: rec.ID, At: rec.Began,
+		ID: rec.ID, At: rec.Began.UTC().Truncate(time.Microsecond), // as it is kept, when it is shown live, too
 		TokenID: clean(rec.TokenID), TokenName: clean(rec.Token), OwnerID: clean(rec.OwnerID), Client: clean(rec.Client),
 		ProviderID: clean(rec.ProviderID), Provider: clean(rec.Provider),
 		Model: clean(rec.Model), ActualModel: clean(rec.ActualModel), Endpoint: clean(rec.Endpoint), Path: clean(rec.Path),

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -153,4 +155,18 @@ type Usage struct {
 	Duration, FirstByte         time.Duration
 	Answered                    int64
 	RequestBytes, ResponseBytes int64
+}
+
+// Match reports whether q selects rec, by all but Before and Limit. The name of an
+// owner selects those records alone that have it.
+func (q InterceptionQuery) Match(rec Interception) bool {
+	is := func(asked string, of ...string) bool { return asked == "" || slices.Contains(of, asked) }
+	product, _, _ := strings.Cut(rec.Client, "/")
+	tried := q.KeyID == "" || slices.ContainsFunc(rec.Attempts, func(a Attempt) bool { return a.KeyID == q.KeyID })
+	return q.Scope.Has(rec.OwnerID) && tried &&
+		is(q.Owner, rec.OwnerID, rec.OwnerName) && is(q.Token, rec.TokenID, rec.TokenName) &&
+		is(q.Provider, rec.ProviderID, rec.Provider) && is(q.Model, rec.Model) && is(q.Client, rec.Client, product) &&
+		(q.StatusFrom == 0 || rec.Status >= q.StatusFrom) && (q.StatusTo == 0 || rec.Status <= q.StatusTo) &&
+		(q.Outcome == "" || rec.Outcome == q.Outcome) &&
+		!rec.At.Before(q.Since) && (q.Until.IsZero() || rec.At.Before(q.Until))
 }

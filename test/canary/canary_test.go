@@ -81,6 +81,7 @@ func (h *house) journey() {
 	for _, s := range leaves {
 		s.do(h)
 	}
+	h.recorded()
 	h.refuse()
 	h.credentials()
 	for _, b := range badStarts {

@@ -91,6 +91,8 @@ var steps = []step{
 		h.api("PATCH", "/api/v1/roles/role-"+name, object{"description": "d"})
 		h.api("DELETE", "/api/v1/roles/role-"+name, nil)
 	}},
+	{"follow requests", (*house).followRequests},
+	{"read the records of requests", func(h *house) { h.readRecords() }},
 	{"export", func(h *house) {
 		for _, format := range []string{"jsonl", "csv"} {
 			req, err := http.NewRequestWithContext(h.faults.client(h.t.Context()), "GET", h.url+"/api/v1/audit/export?format="+format, nil)

@@ -33,6 +33,8 @@ var sinks = []sink{
 	{name: "errors"},
 	{name: "API answers"},
 	{name: "audit export"},
+	{name: "records"},
+	{name: "events"},
 	{name: "OpenAPI"},
 	{name: "metrics"},
 	{name: "web pages"},

@@ -241,6 +241,17 @@ func TestRecordsAreFound(t *testing.T) {
 			if got := find(dbgen.Owner, c.q); got != c.want {
 				t.Errorf("%s: %q, want %q", what, got, c.want)
 			}
+			// What is shown live is selected without the database.
+			c.q.Scope, c.want = store.Scope{All: true}, limited(c.want, c.q.Limit)
+			matched := ""
+			for _, rec := range recorded(t, s, dbgen.Owner, store.InterceptionQuery{}) {
+				if c.q.Match(rec) {
+					matched += names[rec.ID]
+				}
+			}
+			if limited(matched, c.q.Limit) != c.want {
+				t.Errorf("%s: %q match, want %q", what, matched, c.want)
+			}
 		}
 		member := dbgen.Actor(ann, rbac.ScopeAll)
 		for what, c := range map[string]struct {
@@ -261,6 +272,14 @@ func TestRecordsAreFound(t *testing.T) {
 			t.Errorf("the owner's name is %q", rec.OwnerName)
 		}
 	})
+}
+
+// limited returns what a limit leaves of a list.
+func limited(list string, limit int) string {
+	if limit == 0 {
+		return list
+	}
+	return list[:min(limit, len(list))]
 }
 
 // Records that came at the same moment are in the order of their ids, and none is
