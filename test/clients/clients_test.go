@@ -22,6 +22,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,21 +75,26 @@ func needNode(t *testing.T, packages ...string) {
 
 // binary builds gatehouse, once for all tests.
 var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "gatehouse-clients-")
+	dir, err := scratch()
 	if err != nil {
 		return "", err
 	}
-	builtIn = dir
 	return realserver.Build(context.Background(), dir)
 })
 
-// builtIn is where binary has put it, "" if it was not built.
-var builtIn string
+// scratch makes a directory for what all tests use. It goes when they are through.
+var scratch = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "gatehouse-clients-")
+	scratchDir.Store(&dir)
+	return dir, err
+})
+
+var scratchDir atomic.Pointer[string]
 
 func TestMain(m *testing.M) {
 	status := m.Run()
-	if builtIn != "" {
-		_ = os.RemoveAll(builtIn) // a directory of temporary files
+	if dir := scratchDir.Load(); dir != nil {
+		_ = os.RemoveAll(*dir) // temporary files
 	}
 	os.Exit(status)
 }
@@ -134,37 +140,53 @@ func newToken(t *testing.T, srv *realserver.Server, name string) secret.Text {
 	return created.Token
 }
 
+// provider adds a provider, whose type is its name or the end of it.
+func provider(t *testing.T, srv *realserver.Server, name, url string, keys ...string) {
+	t.Helper()
+	kind := name[strings.LastIndex(name, "-")+1:]
+	if kind == "openai" {
+		url += "/v1"
+	}
+	if _, err := srv.Call(t.Context(), http.MethodPost, "/api/v1/ai/providers", map[string]any{
+		"type": kind, "name": name, "base_url": url, "api_keys": keys,
+	}, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// upstreamKeys are the keys that the upstream of the SDKs knows.
+func upstreamKeys() map[secret.Text]mockupstream.Key {
+	return map[secret.Text]mockupstream.Key{
+		secret.New(openaiLimited):    {Label: "openai limited", Behaviour: mockupstream.RateLimited},
+		secret.New(openaiGood):       {Label: "openai good"},
+		secret.New(anthropicLimited): {Label: "anthropic limited", Behaviour: mockupstream.RateLimited},
+		secret.New(anthropicGood):    {Label: "anthropic good"},
+	}
+}
+
 func testSDKs(t *testing.T, databaseURL string) {
 	up := mockupstream.New(mockupstream.Config{
-		Keys: map[secret.Text]mockupstream.Key{
-			secret.New(openaiLimited):    {Label: "openai limited", Behaviour: mockupstream.RateLimited},
-			secret.New(openaiGood):       {Label: "openai good"},
-			secret.New(anthropicLimited): {Label: "anthropic limited", Behaviour: mockupstream.RateLimited},
-			secret.New(anthropicGood):    {Label: "anthropic good"},
-		},
+		Keys:       upstreamKeys(),
 		RetryAfter: time.Hour, // once limited, limited for the whole test
 	})
 	upstream := httptest.NewServer(up)
 	t.Cleanup(upstream.Close)
+	slow := newSlow(t)
 
 	srv := startServer(t, databaseURL)
-	for name, provider := range map[string]struct {
-		base string
-		keys []string
-	}{
-		"openai":    {upstream.URL + "/v1", []string{openaiLimited, openaiGood}},
-		"anthropic": {upstream.URL, []string{anthropicLimited, anthropicGood}},
-	} {
-		if _, err := srv.Call(t.Context(), http.MethodPost, "/api/v1/ai/providers", map[string]any{
-			"type": name, "name": name, "base_url": provider.base, "api_keys": provider.keys,
-		}, nil); err != nil {
-			t.Fatal(err)
-		}
-	}
+	provider(t, srv, "openai", upstream.URL, openaiLimited, openaiGood)
+	provider(t, srv, "anthropic", upstream.URL, anthropicLimited, anthropicGood)
+	provider(t, srv, "slow-openai", slow.url, openaiGood)
+	provider(t, srv, "slow-anthropic", slow.url, anthropicGood)
 	token := newToken(t, srv, "sdks")
 
-	runScripts(t, srv.URL, token)
+	for _, run := range []func(*testing.T, string, secret.Text) (string, error){runJavaScript, runGo} {
+		if out, err := run(t, srv.URL, token); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+	}
 	checkUpstream(t, up.Requests())
+	slow.check(t)
 	secrets := []secret.Text{
 		token, srv.OwnerToken(), secret.New(openaiLimited), secret.New(openaiGood),
 		secret.New(anthropicLimited), secret.New(anthropicGood),
@@ -177,21 +199,6 @@ func testSDKs(t *testing.T, databaseURL string) {
 		if strings.Contains(srv.Log(), s.Reveal()) {
 			t.Errorf("secret %d is in the server's log", i)
 		}
-	}
-}
-
-// runScripts runs npm's test script without npm, and fails with its output.
-func runScripts(t *testing.T, url string, token secret.Text) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", "--test", "--test-reporter=spec")
-	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(),
-		"GATEHOUSE_URL=" + url, "GATEHOUSE_TOKEN=" + token.Reveal(),
-	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("the SDKs' scripts: %v\n%s", err, out)
 	}
 }
 
@@ -230,7 +237,7 @@ func checkUpstream(t *testing.T, requests []mockupstream.Request) {
 			checkFailover(t, what, r, requests[i+1:])
 		}
 	}
-	for key, atLeast := range map[string]int{"openai good": 9, "anthropic good": 9, "openai limited": 1, "anthropic limited": 1} {
+	for key, atLeast := range map[string]int{"openai good": 16, "anthropic good": 14, "openai limited": 1, "anthropic limited": 1} {
 		if count[key] < atLeast {
 			t.Errorf("%q was used %d times, want %d or more", key, count[key], atLeast)
 		}
@@ -289,7 +296,7 @@ func checkAudit(t *testing.T, srv *realserver.Server, secrets []secret.Text) {
 			t.Errorf("the entry %s %s says no request", e.Action, e.ResourceType)
 		}
 	}
-	want := map[string]int{"create ai_provider": 2, "create ai_provider_key": 4, "create api_key": 1}
+	want := map[string]int{"create ai_provider": 4, "create ai_provider_key": 6, "create api_key": 1}
 	for what, n := range want {
 		if got[what] != n {
 			t.Errorf("audited %d × %q, want %d; all: %v", got[what], what, n, got)

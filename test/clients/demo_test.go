@@ -55,7 +55,9 @@ func TestDemoServesTheSDKs(t *testing.T) {
 		stopped <- cmd.Wait()
 	}()
 
-	runScripts(t, "http://"+addr, token)
+	if out, err := runJavaScript(t, "http://"+addr, token); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
 
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)

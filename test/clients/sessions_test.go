@@ -24,12 +24,14 @@ import (
 // What a session of an agent is about. The note is a file, so the model can
 // only know what is in it through a tool.
 const (
-	noteName   = "note.txt"
-	noteText   = "the word is plum"
-	firstSays  = "The note says plum, and six times seven is 42."
-	secondSays = "As I said: plum."
-	shell      = "echo seven-times-six-is-$((6*7))"
-	shellSays  = "seven-times-six-is-42"
+	noteName     = "note.txt"
+	noteText     = "the word is plum"
+	firstPrompt  = "What is in " + noteName + "?"
+	secondPrompt = "Say it again."
+	firstSays    = "The note says plum, and six times seven is 42."
+	secondSays   = "As I said: plum."
+	shell        = "echo seven-times-six-is-$((6*7))"
+	shellSays    = "seven-times-six-is-42"
 )
 
 // An agent is a client that works in several turns and uses tools.
@@ -39,17 +41,23 @@ type agent struct {
 	// read and run are how its model reads the note and runs a command.
 	read func(dir string) mockupstream.ToolCall
 	run  mockupstream.ToolCall
-	// start runs it with a prompt, after the first time in the same session.
-	// It returns what the agent said last, and what it counted.
-	start func(t *testing.T, s *session, prompt string, again bool) (said string, used mockupstream.Usage, err error)
-	// countsOn says that it counts from the beginning of the session, not of
-	// the run.
-	countsOn bool
-	// upgrades is how often it asks for WebSocket in a session of two runs.
+	// work has it answer prompts, one after the other, in one session. It returns
+	// what the agent said last to each, and what it counted in all.
+	work func(t *testing.T, s *session, prompts ...string) (said []string, used mockupstream.Usage, err error)
+	// upgrades is how often it asks for WebSocket for two prompts.
 	upgrades int
 }
 
-var agents = map[string]agent{"Claude Code": claudeCode, "Codex": codex}
+var agents = map[string]agent{
+	"Claude Code":                        claudeCode,
+	"Codex":                              codex,
+	"openai-go, chat completions":        goSDK("openai", "chat", "whole"),
+	"openai-go, chat completions stream": goSDK("openai", "chat", "streamed"),
+	"openai-go, responses":               goSDK("openai", "responses", "whole"),
+	"openai-go, responses stream":        goSDK("openai", "responses", "streamed"),
+	"anthropic-sdk-go":                   goSDK("anthropic", "messages", "whole"),
+	"anthropic-sdk-go, stream":           goSDK("anthropic", "messages", "streamed"),
+}
 
 // A session is an agent at work, with a provider of its own behind Gatehouse.
 type session struct {
@@ -72,7 +80,7 @@ var falls = []mockupstream.Behaviour{mockupstream.RateLimited, mockupstream.Inva
 
 func newSession(t *testing.T, srv *realserver.Server, a agent, keys int) *session {
 	t.Helper()
-	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
+	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-", ",", "").Replace(t.Name()))
 	s := &session{name: name, dir: t.TempDir(), home: t.TempDir()}
 	if err := os.WriteFile(filepath.Join(s.dir, noteName), []byte(noteText+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -153,29 +161,18 @@ func testAgents(t *testing.T, databaseURL string) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSession(t, srv, a, len(falls)+1)
-			used := s.say(t, a, "What is in "+noteName+"?", false, firstSays)
-			more := s.say(t, a, "Say it again.", true, secondSays)
+			said, used, err := a.work(t, s, firstPrompt, secondPrompt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{firstSays, secondSays}, said); diff != "" {
+				t.Errorf("what the agent said (-want +got):\n%s", diff)
+			}
 			s.check(t)
 			s.checkLog(t, srv.Log(), a.upgrades)
-			if !a.countsOn {
-				more = sum(used, more)
-			}
-			s.checkUsage(t, more)
+			s.checkUsage(t, used)
 		})
 	}
-}
-
-// say has the agent answer a prompt.
-func (s *session) say(t *testing.T, a agent, prompt string, again bool, want string) mockupstream.Usage {
-	t.Helper()
-	said, used, err := a.start(t, s, prompt, again)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if said != want {
-		t.Errorf("the agent said %q, want %q", said, want)
-	}
-	return used
 }
 
 // check looks at how the session went, from the upstream's end.
@@ -267,11 +264,11 @@ func TestAgentsNeedFailover(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSession(t, srv, a, 1)
-			said, _, err := a.start(t, s, "What is in "+noteName+"?", false)
+			said, _, err := a.work(t, s, firstPrompt)
 			if err == nil {
 				t.Error("the agent ended as if all were well")
 			}
-			if said == firstSays {
+			if slices.Contains(said, firstSays) {
 				t.Error("the agent got its answer")
 			}
 			if seen := s.conversations(); len(seen) != 1 {
