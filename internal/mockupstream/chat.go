@@ -10,7 +10,7 @@ import (
 
 const (
 	chatUsage = `{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,` +
-		`"prompt_tokens_details":{"cached_tokens":%d,"audio_tokens":0},` +
+		`"prompt_tokens_details":{"cached_tokens":%d,"cache_write_tokens":%d,"audio_tokens":0},` +
 		`"completion_tokens_details":{"reasoning_tokens":%d,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}`
 
 	// chatBody takes id, created, model, content, tool calls, finish reason, usage.
@@ -47,7 +47,7 @@ func chatCompletions(c *call) reply {
 		content = []byte("null")
 	}
 	u := a.openAI(p.tokens)
-	usage := fmt.Appendf(nil, chatUsage, u.Input, u.Output, u.Input+u.Output, u.CacheRead, u.Reasoning)
+	usage := fmt.Appendf(nil, chatUsage, u.Input, u.Output, u.Input+u.Output, u.CacheRead, u.CacheWrite, u.Reasoning)
 	if !p.stream {
 		return reply{status: http.StatusOK, usage: u, body: fmt.Appendf(nil, chatBody,
 			id, created, model, content, chatTools(a.calls), finish, usage)}

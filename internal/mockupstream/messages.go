@@ -8,7 +8,7 @@ import (
 
 const (
 	messageUsage = `{"input_tokens":%d,"cache_creation_input_tokens":%d,"cache_read_input_tokens":%d,` +
-		`"cache_creation":{"ephemeral_5m_input_tokens":%d,"ephemeral_1h_input_tokens":0},"output_tokens":%d,"service_tier":"standard"}`
+		`"cache_creation":{"ephemeral_5m_input_tokens":%d,"ephemeral_1h_input_tokens":0},"output_tokens":%d,"output_tokens_details":{"thinking_tokens":%d},"service_tier":"standard"}`
 
 	// messageBody takes id, model, content, stop_reason, usage.
 	messageBody = `{"model":%s,"id":%s,"type":"message","role":"assistant","content":[%s],"stop_reason":%s,"stop_sequence":null,"stop_details":null,"container":null,"usage":%s}`
@@ -24,7 +24,7 @@ const (
 	blockStop  = "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":%d}\n\n"
 
 	messageLast = "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":%s,\"stop_sequence\":null,\"stop_details\":null,\"container\":null}," +
-		"\"usage\":{\"input_tokens\":%d,\"cache_creation_input_tokens\":%d,\"cache_read_input_tokens\":%d,\"output_tokens\":%d}}\n\n" +
+		"\"usage\":{\"input_tokens\":%d,\"cache_creation_input_tokens\":%d,\"cache_read_input_tokens\":%d,\"output_tokens\":%d,\"output_tokens_details\":{\"thinking_tokens\":%d}}}\n\n" +
 		"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
 )
 
@@ -40,15 +40,15 @@ func messages(c *call) reply {
 	if len(a.calls) > 0 {
 		stop = []byte(`"tool_use"`)
 	}
-	usage := func(output int) []byte {
-		return fmt.Appendf(nil, messageUsage, u.Input, u.CacheWrite, u.CacheRead, u.CacheWrite, output)
+	usage := func(output, thinking int) []byte {
+		return fmt.Appendf(nil, messageUsage, u.Input, u.CacheWrite, u.CacheRead, u.CacheWrite, output, thinking)
 	}
 	if !p.stream {
 		return reply{status: http.StatusOK, usage: u, body: fmt.Appendf(nil, messageBody, model, id,
-			bytes.Join(blocks(a), []byte(",")), stop, usage(u.Output))}
+			bytes.Join(blocks(a), []byte(",")), stop, usage(u.Output, u.Reasoning))}
 	}
-	first := fmt.Appendf(nil, messageFirst, fmt.Appendf(nil, messageBody, model, id, "", "null", usage(1)))
-	last := fmt.Appendf(nil, messageLast, stop, u.Input, u.CacheWrite, u.CacheRead, u.Output)
+	first := fmt.Appendf(nil, messageFirst, fmt.Appendf(nil, messageBody, model, id, "", "null", usage(1, 0)))
+	last := fmt.Appendf(nil, messageLast, stop, u.Input, u.CacheWrite, u.CacheRead, u.Output, u.Reasoning)
 	return reply{status: http.StatusOK, usage: u, chunks: messageChunks(a, first, last)}
 }
 

@@ -17,7 +17,7 @@ const (
 	responseItem  = `{"id":%s,"type":"message","status":"%s","content":[%s],"role":"assistant"}`
 	responsePart  = `{"type":"output_text","annotations":[],"logprobs":[],"text":%s}`
 	responseTool  = `{"id":"fc_%s","type":"function_call","status":"%s","arguments":%s,"call_id":"call_%s","name":%s}`
-	responseUsage = `{"input_tokens":%d,"input_tokens_details":{"cached_tokens":%d},"output_tokens":%d,` +
+	responseUsage = `{"input_tokens":%d,"input_tokens_details":{"cached_tokens":%d,"cache_write_tokens":%d},"output_tokens":%d,` +
 		`"output_tokens_details":{"reasoning_tokens":%d},"total_tokens":%d}`
 )
 
@@ -32,7 +32,7 @@ func responses(c *call) reply {
 	u := a.openAI(p.tokens)
 	completed := fmt.Appendf(nil, responseBody,
 		id, created, "completed", fmt.Append(nil, created), model, bytes.Join(c.items(a), []byte(",")),
-		fmt.Appendf(nil, responseUsage, u.Input, u.CacheRead, u.Output, u.Reasoning, u.Input+u.Output))
+		fmt.Appendf(nil, responseUsage, u.Input, u.CacheRead, u.CacheWrite, u.Output, u.Reasoning, u.Input+u.Output))
 	if !p.stream {
 		return reply{status: http.StatusOK, usage: u, body: completed}
 	}

@@ -43,9 +43,7 @@ type Turn struct {
 	Text  string
 	Calls []ToolCall
 	// CacheRead and CacheWrite are how much of the input came from a cache and
-	// went into one, Reasoning how much was thought before the answer. OpenAI's
-	// API has no number for what it writes to its cache, Anthropic's none for
-	// reasoning.
+	// went into one, Reasoning how much was thought before the answer.
 	CacheRead, CacheWrite, Reasoning int
 }
 
@@ -53,8 +51,8 @@ type Turn struct {
 type ToolCall struct{ Name, Input string }
 
 // A Usage is what an answer says that it used, by the meaning of the API that
-// it is in: OpenAI's Input has CacheRead in it, Anthropic's has not; Output has
-// Reasoning in it.
+// it is in: OpenAI's Input has CacheRead and CacheWrite in it, Anthropic's has
+// not; Output has Reasoning in it.
 type Usage struct{ Input, Output, CacheRead, CacheWrite, Reasoning int }
 
 // An answer is a turn on its way into a reply.
@@ -110,7 +108,7 @@ func (a answer) tokens() int {
 func (a answer) openAI(input int) Usage {
 	return Usage{
 		Input: input + a.cacheRead + a.cacheWrite, Output: a.tokens() + a.reasoning,
-		CacheRead: a.cacheRead, Reasoning: a.reasoning,
+		CacheRead: a.cacheRead, CacheWrite: a.cacheWrite, Reasoning: a.reasoning,
 	}
 }
 
@@ -118,7 +116,7 @@ func (a answer) openAI(input int) Usage {
 func (a answer) anthropic(input int) Usage {
 	return Usage{
 		Input: input, Output: a.tokens() + a.reasoning,
-		CacheRead: a.cacheRead, CacheWrite: a.cacheWrite,
+		CacheRead: a.cacheRead, CacheWrite: a.cacheWrite, Reasoning: a.reasoning,
 	}
 }
 

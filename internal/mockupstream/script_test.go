@@ -44,10 +44,10 @@ var dialects = map[string]dialect{
 			`{"role":"tool","tool_call_id":"1","content":"cold"},{"role":"tool","tool_call_id":"2","content":[{"type":"text","text":"hot"}]}]`,
 		usage: map[string]string{
 			"usage.prompt_tokens": "10", "usage.completion_tokens": "11", "usage.total_tokens": "21",
-			"usage.prompt_tokens_details.cached_tokens": "4", "usage.completion_tokens_details.reasoning_tokens": "6",
+			"usage.prompt_tokens_details.cached_tokens": "4", "usage.prompt_tokens_details.cache_write_tokens": "3", "usage.completion_tokens_details.reasoning_tokens": "6",
 			"choices.0.finish_reason": "tool_calls",
 		},
-		counted: mockupstream.Usage{Input: 10, Output: 11, CacheRead: 4, Reasoning: 6},
+		counted: mockupstream.Usage{Input: 10, Output: 11, CacheRead: 4, CacheWrite: 3, Reasoning: 6},
 		text:    "choices.0.message.content",
 		names:   "choices.0.message.tool_calls.#.function.name", inputs: "choices.0.message.tool_calls.#.function.arguments",
 		sum: func(e event) (string, string) {
@@ -65,10 +65,10 @@ var dialects = map[string]dialect{
 			`{"type":"function_call_output","call_id":"2","output":[{"type":"input_text","text":"hot"}]}]`,
 		usage: map[string]string{
 			"usage.input_tokens": "10", "usage.output_tokens": "11", "usage.total_tokens": "21",
-			"usage.input_tokens_details.cached_tokens": "4", "usage.output_tokens_details.reasoning_tokens": "6",
+			"usage.input_tokens_details.cached_tokens": "4", "usage.input_tokens_details.cache_write_tokens": "3", "usage.output_tokens_details.reasoning_tokens": "6",
 			"output.0.type": "message", "output.1.type": "function_call", "output.1.status": "completed",
 		},
-		counted: mockupstream.Usage{Input: 10, Output: 11, CacheRead: 4, Reasoning: 6},
+		counted: mockupstream.Usage{Input: 10, Output: 11, CacheRead: 4, CacheWrite: 3, Reasoning: 6},
 		text:    "output.0.content.0.text",
 		names:   "output.#(type==function_call)#.name", inputs: "output.#(type==function_call)#.arguments",
 		sum: func(e event) (string, string) {
@@ -89,8 +89,9 @@ var dialects = map[string]dialect{
 		usage: map[string]string{
 			"usage.input_tokens": "3", "usage.output_tokens": "11",
 			"usage.cache_read_input_tokens": "4", "usage.cache_creation_input_tokens": "3", "stop_reason": "tool_use",
+			"usage.output_tokens_details.thinking_tokens": "6",
 		},
-		counted: mockupstream.Usage{Input: 3, Output: 11, CacheRead: 4, CacheWrite: 3},
+		counted: mockupstream.Usage{Input: 3, Output: 11, CacheRead: 4, CacheWrite: 3, Reasoning: 6},
 		text:    "content.0.text",
 		names:   "content.#(type==tool_use)#.name", inputs: "content.#(type==tool_use)#.input",
 		sum: func(e event) (string, string) {
