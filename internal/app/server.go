@@ -31,6 +31,7 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/datadir"
 	"github.com/gatehousehq/gatehouse/internal/gateway"
 	"github.com/gatehousehq/gatehouse/internal/httpapi"
+	"github.com/gatehousehq/gatehouse/internal/journal"
 	"github.com/gatehousehq/gatehouse/internal/keypool"
 	"github.com/gatehousehq/gatehouse/internal/keyprobe"
 	"github.com/gatehousehq/gatehouse/internal/keysync"
@@ -95,7 +96,7 @@ type Server struct {
 	events    *tally.Tally
 	requests  *metrics.Requests
 	feed      *recorder.Feed
-	journal   journal
+	journal   *journal.Journal
 	recorder  *recorder.Recorder
 	audit     *auditlog.Checkpointer
 	keeper    *rotation.Keeper
@@ -178,7 +179,9 @@ func (s *Server) start(ctx context.Context, o Options) (err error) {
 		return err
 	})
 	s.uses = lastuse.New(s.store.db, authn.Recorder, o.Log)
-	s.recordRequests(o)
+	if err := s.recordRequests(o); err != nil {
+		return err
+	}
 	s.http = &http.Server{
 		Handler:           s.handler(o),
 		TLSConfig:         tlsConfig,
@@ -252,7 +255,7 @@ func (s *Server) handler(o Options) http.Handler {
 	// The gateway sees to the time until the first byte.
 	s.transport = transport.New(transport.Config{Policy: s.policy()})
 	gw := gateway.New(gateway.Config{
-		Snapshot: s.table.Current, Pool: s.pool, Breakers: s.breakers, Transport: s.transport, Logger: o.Log, Now: o.Now, Observe: s.observe(o.Observe),
+		Snapshot: s.table.Current, Pool: s.pool, Breakers: s.breakers, Transport: s.transport, Logger: o.Log, Now: o.Now, Observe: s.observe(o.Observe), Journal: s.journal,
 		OnUse: func(tokenID, keyID string, at time.Time) {
 			s.uses.Token(tokenID, at)
 			s.uses.Key(keyID, at)
@@ -391,13 +394,14 @@ func (s *Server) Serve(ctx context.Context) error {
 	work.Go(func() { s.events.Run(background, s.store.db) })
 	work.Go(func() { s.retain(background, s.now) })
 	work.Go(func() { s.recorder.Run(background) })
-	work.Go(func() { s.journal.Ship(background, s.recorder.Write) })
 	work.Go(func() { s.keeper.Run(background) })
 	work.Go(func() { s.rotator.Run(background) })
 	checkpoints, stopCheckpoints := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopCheckpoints()
 	var last sync.WaitGroup
 	last.Go(func() { s.audit.Run(checkpoints) })
+	shipped := make(chan error, 1)
+	go func(j *journal.Journal) { shipped <- s.shipRecords(context.WithoutCancel(ctx), j) }(s.journal) // ends with closeJournal
 
 	served := make(chan error, 1)
 	go func() { // ends with Shutdown or Close, below
@@ -416,6 +420,8 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	stop()
 	work.Wait()
+	s.closeJournal(context.WithoutCancel(ctx))
+	err = errors.Join(err, <-shipped)
 	stopCheckpoints() // after whatever else writes entries
 	last.Wait()
 	return errors.Join(err, s.Close())
@@ -445,6 +451,9 @@ func (s *Server) Close() error {
 	}
 	if s.transport != nil {
 		s.transport.CloseIdleConnections()
+	}
+	if s.journal != nil {
+		s.closeJournal(context.Background())
 	}
 	if s.store != nil {
 		errs = append(errs, s.store.backend.Close())

@@ -72,7 +72,7 @@ var law = map[string]rule{
 		modules: []string{uuid, gjson},
 	},
 	"internal/transport":                {own: []string{"internal/netguard"}},
-	"internal/usage":                    {},
+	"internal/usage":                    {modules: []string{gjson}},
 	"internal/journal":                  {own: []string{"internal/usage"}},
 	"internal/metrics":                  {own: []string{"internal/routing", "internal/usage"}, modules: []string{prometheus}},
 	"internal/keyprobe":                 {own: []string{"internal/keypool", "internal/routing"}},

@@ -48,6 +48,7 @@ type Config struct {
 	AuditCheckpoints            []string      // sinks; none is the file in the data directory
 	AuditRetention              time.Duration // zero is for ever
 	InterceptionRetention       time.Duration // zero is for ever
+	JournalSize                 int64         // bytes
 	ReplicaTimeout              time.Duration
 	// EncryptionKeySources are in the form of [keyring.ParseSources], which takes
 	// them; none is the variable GATEHOUSE_ENCRYPTION_KEYS, or the file in the data
@@ -82,6 +83,7 @@ func (c *Config) Bind(fs *pflag.FlagSet) {
 	own.Var((*modeValue)(&c.SeedMode), "seed-mode", "what becomes of a provider that differs from what the environment says: keep, fail or overwrite")
 	own.StringSliceVar(&c.AuditCheckpoints, "audit-checkpoints", nil, "`places` outside the database that signed checkpoints of the audit log are sent to, separated by commas: stdout, file:PATH, or the URL of a webhook; left out: the file audit-checkpoints in the data directory. Keep a copy where nobody who can write to the database can")
 	own.DurationVar(&c.AuditRetention, "audit-retention", 0, "how long audit entries are kept, such as 8760h; 0 is for ever. What proves the rest of the log stays")
+	own.Int64Var(&c.JournalSize, "journal-size", 256<<20, "`bytes` of disk for the records of requests that the database has not taken yet; beyond that they are dropped, and counted")
 	own.DurationVar(&c.InterceptionRetention, "interception-retention", 90*24*time.Hour, "how long the records of requests are kept, such as 720h; 0 is for ever")
 	own.DurationVar(&c.ReplicaTimeout, "replica-timeout", 15*time.Second, "how long a replica may be silent before a rotation of the encryption keys goes on without it")
 	own.StringSliceVar(&c.EncryptionKeySources, "encryption-key-source", nil, "`places` of the encryption keys, the newest first, separated by commas: file or file:PATH, env (the variable GATEHOUSE_ENCRYPTION_KEYS), credential or credential:NAME (of systemd), exec:PROGRAM ARGUMENT…, vault:MOUNT/KEY (Transit of Vault or OpenBao), awskms:KEY; left out: env if that variable is set, else the file encryption-key in the data directory, which is made at the first start")
@@ -236,8 +238,14 @@ func (c *Config) check() error {
 	if c.ReplayBody < 0 || c.ReplayMemory < 0 {
 		refuse("replay-body and replay-memory: must not be negative")
 	}
+	if c.JournalSize < journalLeast {
+		refuse("journal-size: must be %d (16 MiB) at least", journalLeast)
+	}
 	return errors.Join(errs...)
 }
+
+// journalLeast is four files of the journal, which it cannot do with fewer of.
+const journalLeast = 16 << 20
 
 // A secretValue is a flag whose value does not show.
 type secretValue secret.Text

@@ -55,7 +55,7 @@ func TestDefaults(t *testing.T) {
 	want := config.Config{
 		DataDir: "/d", HTTPAddress: "127.0.0.1:8090", LogLevel: slog.LevelInfo, LogFormat: "text", ShutdownTimeout: 30 * time.Second,
 		FirstByteTimeout: 10 * time.Minute, IdleTimeout: 5 * time.Minute, ReplayBody: 8 << 20, ReplayMemory: 256 << 20, ReplicaTimeout: 15 * time.Second,
-		SeedMode: seed.Keep, InterceptionRetention: 90 * 24 * time.Hour,
+		SeedMode: seed.Keep, InterceptionRetention: 90 * 24 * time.Hour, JournalSize: 256 << 20,
 	}
 	if diff := cmp.Diff(want, got, compare...); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
@@ -90,7 +90,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		"data-dir": "/d", "http-address": ":1", "database-url": "postgres://h/db", "log-level": "debug", "log-format": "json",
 		"shutdown-timeout": "0s", "tls-cert": "c", "tls-key": "k", "public-url": "https://h", "trusted-proxies": "10.0.0.0/8,::1",
 		"upstream-deny": "192.168.0.0/16", "upstream-allow": "172.16.0.1", "first-byte-timeout": "1s", "idle-timeout": "2s", "replay-body": "3", "replay-memory": "4",
-		"seed-from-env": "true", "seed-mode": "fail", "audit-checkpoints": "stdout,file:/f", "audit-retention": "24h0m0s", "interception-retention": "48h0m0s", "replica-timeout": "5s",
+		"seed-from-env": "true", "seed-mode": "fail", "audit-checkpoints": "stdout,file:/f", "audit-retention": "24h0m0s", "interception-retention": "48h0m0s", "journal-size": "16777216", "replica-timeout": "5s",
 		"encryption-key-source": "vault:transit/gatehouse,file:/k",
 	}
 	want := config.Config{
@@ -98,7 +98,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		TLSCert: "c", TLSKey: "k", PublicURL: "https://h", TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		UpstreamDeny: []netip.Prefix{netip.MustParsePrefix("192.168.0.0/16")}, UpstreamAllow: []netip.Prefix{netip.MustParsePrefix("172.16.0.1/32")},
 		FirstByteTimeout: time.Second, IdleTimeout: 2 * time.Second, ReplayBody: 3, ReplayMemory: 4,
-		SeedFromEnv: true, SeedMode: seed.Fail, AuditCheckpoints: []string{"stdout", "file:/f"}, AuditRetention: 24 * time.Hour, InterceptionRetention: 48 * time.Hour, ReplicaTimeout: 5 * time.Second,
+		SeedFromEnv: true, SeedMode: seed.Fail, AuditCheckpoints: []string{"stdout", "file:/f"}, AuditRetention: 24 * time.Hour, InterceptionRetention: 48 * time.Hour, JournalSize: 16 << 20, ReplicaTimeout: 5 * time.Second,
 		EncryptionKeySources: []string{"vault:transit/gatehouse", "file:/k"},
 	}
 	var bound config.Config

@@ -144,6 +144,9 @@ func (t *tryState) request(ctx context.Context) (*http.Request, error) {
 	x := t.x
 	h := make(http.Header, len(x.r.Header)+len(x.provider.Headers))
 	x.g.requestHeaders.copyTo(h, x.r.Header)
+	if v := h["Accept-Encoding"]; len(v) > 0 && x.endpoint != nil {
+		h["Accept-Encoding"] = readable(v)
+	}
 	if _, ok := h["User-Agent"]; !ok {
 		h["User-Agent"] = nil // keeps net/http from putting in its own
 	}

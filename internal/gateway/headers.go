@@ -140,6 +140,47 @@ func (s *headerSet) copyTo(dst, src http.Header) {
 	}
 }
 
+// codings are the content codings that usage can be read through.
+var codings = []string{"gzip, deflate"}
+
+// readable returns what of an Accept-Encoding an upstream of inference is told:
+// a stream in a coding that only the client can read could not be metered. A
+// client takes what it accepts, and identity always.
+func readable(accept []string) []string {
+	known, all := 0, true
+	for _, v := range accept {
+		for coding := range strings.SplitSeq(v, ",") {
+			switch name, params, _ := strings.Cut(strings.TrimSpace(coding), ";"); {
+			case params != "":
+				all = false
+			case strings.EqualFold(name, "gzip"), strings.EqualFold(name, "deflate"):
+				known++
+			case !strings.EqualFold(name, "identity"):
+				all = false
+			}
+		}
+	}
+	switch {
+	case all:
+		return accept
+	case known == 2:
+		return codings
+	}
+	var out []string
+	for _, v := range accept {
+		for coding := range strings.SplitSeq(v, ",") {
+			coding = strings.TrimSpace(coding)
+			if name, _, _ := strings.Cut(coding, ";"); strings.EqualFold(name, "gzip") || strings.EqualFold(name, "deflate") || strings.EqualFold(name, "identity") {
+				out = append(out, coding)
+			}
+		}
+	}
+	if len(out) == 0 {
+		out = append(out, "identity")
+	}
+	return []string{strings.Join(out, ", ")}
+}
+
 // nominated reports whether a Connection header names the header.
 func nominated(connection []string, name string) bool {
 	for _, v := range connection {

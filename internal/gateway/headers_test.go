@@ -30,7 +30,7 @@ func TestRequestHeadersPassByList(t *testing.T) {
 	p.Headers = map[string]string{"x-extra": "from the provider", "Anthropic-Beta": "operator's"}
 
 	pass := map[string]string{
-		"Accept": "text/event-stream", "Accept-Encoding": "gzip, deflate, br", "Accept-Language": "*", "Content-Encoding": "identity",
+		"Accept": "text/event-stream", "Accept-Encoding": "gzip, deflate", "Accept-Language": "*", "Content-Encoding": "identity",
 		"Content-Type": "application/json; charset=utf-8", "Idempotency-Key": "stainless-node-retry-1", "User-Agent": "claude-cli/2.1.0 (external, cli)",
 		"Anthropic-Version": "2023-06-01", "Anthropic-Dangerous-Direct-Browser-Access": "true", "Anthropic-Client-Platform": "claude_code_vscode",
 		"X-App": "cli", "X-Claude-Code-Session-Id": "s", "X-Claude-Code-Agent-Id": "a", "X-Client-Request-Id": "c", "X-Client-App": "x",

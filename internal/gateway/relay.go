@@ -30,7 +30,8 @@ func (x *exchange) relay(t *tryState, res *http.Response, begun []byte) {
 	x.meter.Reset(kind, res.Header.Get("Content-Type"), res.Header.Get("Content-Encoding"))
 	err := x.copyBody(res, begun)
 	x.watch.wait(forNothing)
-	x.rec.Tokens, x.rec.ActualModel = x.meter.End()
+	tokens, model := x.meter.End()
+	x.rec.Tokens, x.rec.ActualModel = tokens, printable(model)
 	switch {
 	case err == nil:
 	case errors.Is(err, errClientGone) || x.r.Context().Err() != nil:

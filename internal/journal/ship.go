@@ -26,9 +26,13 @@ func (j *Journal) Ship(ctx context.Context, deliver func(context.Context, []usag
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	j.mu.Lock()
-	if j.stopShipping != nil || j.closed {
+	if j.closed {
 		j.mu.Unlock()
-		return errors.New("the journal is closed, or being shipped already")
+		return nil // what is left is for the next process
+	}
+	if j.stopShipping != nil {
+		j.mu.Unlock()
+		return errors.New("the journal is being shipped already")
 	}
 	j.stopShipping = cancel
 	j.mu.Unlock()

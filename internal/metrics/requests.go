@@ -183,7 +183,7 @@ func (n *names[T]) among(known map[string]T, name string) (v T, ok bool) {
 
 // Records is where the records of requests are on their way to the database.
 type Records struct {
-	Depth   func() int   // how many wait
+	Depth   func() int64 // how many wait
 	Dropped func() int64 // how many were lost
 }
 

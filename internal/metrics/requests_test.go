@@ -20,7 +20,8 @@ func shown(r *metrics.Requests) string {
 	h := metrics.Handler(metrics.Source{
 		Snapshot: func() *routing.Snapshot { return nil }, KeyState: func(routing.Key) string { return "" },
 		KeyEpoch: func() int64 { return 0 }, DataKeys: func() int { return 0 },
-		Requests: r, Records: metrics.Records{Depth: func() int { return 3 }, Dropped: func() int64 { return 4 }},
+		Breakers: func() (int, int) { return 0, 0 },
+		Requests: r, Records: metrics.Records{Depth: func() int64 { return 3 }, Dropped: func() int64 { return 4 }},
 	})
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))

@@ -2,8 +2,7 @@
 // removes them when they are past their retention, and shows them live.
 //
 // A [Recorder] takes batches and is told of a record more than once without harm:
-// whoever hands them over keeps a batch until Write returns nil. A [Queue] does
-// that in memory. A [Feed] shows records to whoever listens; it keeps the latest in
+// whoever hands them over keeps a batch until Write returns nil. A [Feed] shows records to whoever listens; it keeps the latest in
 // memory and never waits for anybody. All of them may be used by any number of
 // goroutines at once.
 //

@@ -105,6 +105,8 @@ func TestNoRecordIsInTheWay(t *testing.T) {
 	})
 }
 
+var errAway = errors.New("away")
+
 // An error says that the whole batch is to be kept.
 func TestADatabaseThatIsAway(t *testing.T) {
 	t.Parallel()
