@@ -47,7 +47,7 @@ func TestACircuitFromFirstFailureToRecovery(t *testing.T) {
 
 		time.Sleep(first - 1) // the bubble's time
 		admits(false, 1)
-		time.Sleep(1)
+		time.Sleep(1 * time.Nanosecond)
 		counts(0, 1)
 		admits(true, 0)            // the trial
 		admits(false, time.Second) // others
@@ -93,7 +93,7 @@ func TestALostTrialIsReplaced(t *testing.T) {
 			t.Error("a second trial beside that")
 		}
 		time.Sleep(trialTime - 1)
-		time.Sleep(1)
+		time.Sleep(1 * time.Nanosecond)
 		if _, _, ok := s.Admit(c); !ok {
 			t.Error("no trial after the first is lost")
 		}

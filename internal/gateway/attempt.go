@@ -112,7 +112,6 @@ type tryState struct {
 	sent  bool // the request was written whole, and there was no answer
 	began time.Time
 	index int // in the record
-	watch watch
 }
 
 // note returns the attempt's place in the record.
