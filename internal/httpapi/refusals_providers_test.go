@@ -211,7 +211,7 @@ func bedrockRefusals() []refused {
 		{"with a role and nothing to assume it with", `"region":"us-east-1","role_arn":"arn:aws:iam::123456789012:role/r"`, `"A:{mark}"`},
 		{"with a pair and a key", `"region":"us-east-1","access_key":"A","access_key_secret":"{mark}"`, `"A:{K3}"`},
 		{"ambient and a key", `"region":"us-east-1","ambient":true`, `"A:{K3}"`},
-		{"with a key that is no pair", `"region":"us-east-1"`, `"A:{K3}","{K3}"`},
+		{"with a key of three parts", `"region":"us-east-1"`, `"A:{K3}","A:b:{K3}"`},
 	} {
 		all = append(all, create("Bedrock "+c[0], 422, [2]string{"type", `"anthropic"`},
 			[2]string{"settings", `{"_type":"bedrock","_version":1,` + c[1] + `}`}, [2]string{"api_keys", "[" + c[2] + "]"}))
