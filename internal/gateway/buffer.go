@@ -12,7 +12,7 @@ import (
 // a new one for each request would be cleared first and collected afterwards,
 // which for large bodies costs more than all the rest.
 const (
-	leastBuffer = 12 // 4 KiB, as a power of two
+	leastBuffer = 10 // 1 KiB, as a power of two
 	mostBuffer  = 23 // 8 MiB; what is larger is made and dropped
 )
 

@@ -19,10 +19,14 @@ type conn struct {
 	served   bool // a request before this one
 	secure   *tls.Conn
 
-	// To look at what has come, without a closure for each look.
-	raw  syscall.RawConn // of the TCP connection; nil if there is none
-	look func(fd uintptr) bool
-	some bool // has come, or the end
+	// To look at the socket and to read from it, without a closure each time.
+	raw  syscall.RawConn       // of the TCP connection; nil if there is none
+	look func(fd uintptr) bool // sets some
+	some bool                  // has come, or the end
+	try  func(fd uintptr) bool // c.tryRead, as a value
+	in   *input                // that is read for
+	n    int                   // what came of it
+	err  error
 
 	interrupt func() // c.cut, as a value
 
@@ -46,7 +50,7 @@ func (t *Transport) connect(ctx context.Context, h host) (*conn, error) {
 	}
 	t.dialed.Add(1)
 	c := &conn{Conn: under, host: h}
-	c.interrupt = c.cut
+	c.interrupt, c.try = c.cut, c.tryRead
 	if sc, ok := under.(syscall.Conn); ok {
 		if c.raw, err = sc.SyscallConn(); err != nil {
 			c.raw = nil

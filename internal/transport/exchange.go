@@ -11,15 +11,17 @@ import (
 const earlyAnswer = time.Second
 
 // exchange sends the request, whose head is in out, and reads the head of its
-// answer.
+// answer. It releases out.
 func (x *Body) exchange(out *output) (*http.Response, error) {
 	ctx := x.req.Context()
 	x.stop = afterFunc(ctx, x.c.interrupt)
 	inline, err := out.inline(x.req)
 	if err != nil {
+		out.release()
 		return x.failed(err)
 	}
 	_, err = x.c.Write(out.b)
+	out.release() // the answer may take its time
 	switch {
 	case err != nil && x.c.served:
 		return x.failed(err)

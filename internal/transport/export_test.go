@@ -15,10 +15,4 @@ func (t *Transport) Dialer() func(ctx context.Context, network, addr string) (ne
 	return t.dial
 }
 
-const (
-	MaxInline   = maxInline
-	SmallBuffer = smallBuffer
-)
-
-// Buffer returns how large the buffer is that a body holds.
-func (x *Body) Buffer() int { return len(x.in.b) }
+const MaxInline = maxInline

@@ -3,10 +3,11 @@ package transport
 import (
 	"io"
 	"sync"
+	"sync/atomic"
 )
 
-// What waits for a piece of a stream holds smallBuffer; what reads as fast as it
-// comes, largeBuffer.
+// What comes piece by piece is read into smallBuffer; what comes as fast as it
+// can be read, into largeBuffer.
 const (
 	smallBuffer = 4 << 10
 	largeBuffer = 32 << 10
@@ -18,15 +19,22 @@ var (
 )
 
 // An input reads from a connection into a buffer that changes its size with what
-// comes. The zero input of a source has no buffer yet.
+// comes. While it waits with nothing left over, it has none: of the memory of a
+// stream that waits, that would be a good part. Over TLS it has to have one.
 type input struct {
-	src  io.Reader
-	b    []byte
-	r, w int // b[r:w] has been read and not been used
+	c     *conn
+	held  *atomic.Int64 // counts the inputs that have a buffer
+	b     []byte
+	r, w  int  // b[r:w] has been read and not been used
+	large bool // what was read last filled the buffer
 }
 
 // release gives the buffer back.
 func (in *input) release() {
+	if in.b == nil {
+		return
+	}
+	in.held.Add(-1)
 	switch cap(in.b) {
 	case smallBuffer:
 		smallBuffers.Put((*[smallBuffer]byte)(in.b[:smallBuffer]))
@@ -36,41 +44,60 @@ func (in *input) release() {
 	in.b, in.r, in.w = nil, 0, 0
 }
 
-// resize changes the buffer for one of n bytes, which hold what is unused.
-func (in *input) resize(n int) {
-	var b []byte
+// acquire gets a buffer for an input that has none.
+func (in *input) acquire(n int) {
+	in.held.Add(1)
 	switch n {
 	case smallBuffer:
-		b = smallBuffers.Get().(*[smallBuffer]byte)[:]
+		in.b = smallBuffers.Get().(*[smallBuffer]byte)[:]
 	case largeBuffer:
-		b = largeBuffers.Get().(*[largeBuffer]byte)[:]
+		in.b = largeBuffers.Get().(*[largeBuffer]byte)[:]
 	default:
-		b = make([]byte, n)
+		in.b = make([]byte, n)
 	}
-	w := copy(b, in.b[in.r:in.w])
-	in.release()
-	in.b, in.w = b, w
+}
+
+// size is what is to be read into next.
+func (in *input) size() int {
+	if in.large {
+		return largeBuffer
+	}
+	return smallBuffer
+}
+
+// grow changes the buffer for one of n bytes, which holds what is unused.
+func (in *input) grow(n int) {
+	old := *in
+	in.acquire(n)
+	in.r, in.w = 0, copy(in.b, old.b[old.r:old.w])
+	old.release()
 }
 
 // fill reads once, after what is there. What next may return is valid no more.
 func (in *input) fill() error {
-	left := in.w - in.r
-	switch full := in.w == len(in.b); {
-	case in.b == nil:
-		in.resize(smallBuffer)
-	case full && len(in.b) < largeBuffer:
-		in.resize(largeBuffer) // more has come than there was room for
-	case full && left == len(in.b):
-		in.resize(2 * left) // of one thing, which the caller bounds
-	case left == 0 && len(in.b) > smallBuffer && in.w <= smallBuffer:
-		in.resize(smallBuffer) // it comes in small pieces again
-	case in.r > 0:
-		copy(in.b, in.b[in.r:in.w])
-		in.r, in.w = 0, left
+	var n int
+	var err error
+	if in.r == in.w {
+		in.release()
+		if n, err = in.c.readLate(in); in.b == nil && err == nil {
+			in.acquire(in.size())
+			n, err = in.c.Read(in.b)
+		}
+	} else {
+		switch left := in.w - in.r; {
+		case in.w == len(in.b) && len(in.b) < largeBuffer:
+			in.grow(largeBuffer) // more has come than there was room for
+		case left == len(in.b):
+			in.grow(2 * left) // of one thing, which the caller bounds
+		case in.r > 0:
+			copy(in.b, in.b[in.r:in.w])
+			in.r, in.w = 0, left
+		}
+		n, err = in.c.Read(in.b[in.w:])
 	}
-	n, err := in.src.Read(in.b[in.w:])
-	in.w += n
-	if n > 0 {
+	if in.w += n; n > 0 {
+		// From one piece of medium size to the next it stays as it is.
+		in.large = in.w == len(in.b) || in.large && n > smallBuffer
 		return nil // the error, if it stays, comes again
 	}
 	if err == nil {

@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -252,45 +253,61 @@ func TestAnUnreadBodyEndsTheConnection(t *testing.T) {
 	}
 }
 
-// What waits for the next piece of a stream has a small buffer, whatever came
-// before.
-func TestAStreamThatWaitsHoldsLittle(t *testing.T) {
+// A stream that waits has no buffer, whatever came before.
+func TestAStreamThatWaitsHasNoBuffer(t *testing.T) {
 	t.Parallel()
 	step := make(chan string)
 	up := listen(t, func(w *wire) {
 		w.request()
-		w.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
 		for s := range step {
-			w.say("%x\r\n%s\r\n", len(s), s)
+			w.say("%s", s)
 		}
 	})
 	tr := newTransport(t, transport.Config{})
-	res, err := tr.RoundTrip(get(t, up.url))
-	if err != nil {
+	waits := func(what string) {
+		t.Helper()
+		settle(t, what, func() bool { return tr.Stats().Buffers == 0 })
+	}
+	type piece struct {
+		n   int
+		err error
+	}
+	head, pieces := make(chan error), make(chan piece)
+	go func() {
+		res, err := tr.RoundTrip(get(t, up.url))
+		head <- err
+		if err != nil {
+			return
+		}
+		defer res.Body.Close()
+		for err == nil {
+			var b []byte
+			b, err = res.Body.(*transport.Body).Next()
+			pieces <- piece{len(b), err}
+		}
+	}()
+	waits("while there is no head")
+	step <- "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+	if err := <-head; err != nil {
 		t.Fatal(err)
 	}
-	body := res.Body.(*transport.Body)
-	for _, size := range []int{10, 1 << 20, 10, 10} {
-		step <- strings.Repeat("x", size)
+	waits("while there is no chunk")
+	for _, size := range []int{10, 1 << 20, 10} {
+		go func() { step <- fmt.Sprintf("%x\r\n%s\r\n", size, strings.Repeat("x", size)) }()
 		for got := 0; got < size; {
-			piece, err := body.Next()
-			if err != nil {
-				t.Fatal(err)
+			p := <-pieces
+			if p.err != nil {
+				t.Fatal(p.err)
 			}
-			got += len(piece)
+			got += p.n
 		}
-	}
-	if n := body.Buffer(); n != transport.SmallBuffer {
-		t.Errorf("it has %d bytes", n)
+		waits("while there is no further chunk")
 	}
 	close(step)
-	if _, err := body.Next(); err == nil {
-		t.Error("the end of the connection was taken for that of the body")
+	if p := <-pieces; !errors.Is(p.err, io.ErrUnexpectedEOF) {
+		t.Errorf("the end of the connection is %v", p.err)
 	}
-	res.Body.Close()
-	if n := body.Buffer(); n != 0 {
-		t.Errorf("after the end it has %d bytes", n)
-	}
+	waits("in the end")
 }
 
 // Two requests to one host at once do not share a connection.

@@ -19,6 +19,7 @@ var outputs = sync.Pool{New: func() any { return &output{b: make([]byte, 0, 2<<1
 
 func getOutput() *output { return outputs.Get().(*output) }
 
+// release gives the output back. It is not ours any more.
 func (o *output) release() {
 	if cap(o.b) <= 2*maxInline {
 		o.b = o.b[:0]

@@ -2,10 +2,11 @@
 // of the caller.
 //
 // A [Transport] is an [http.RoundTripper]. It differs from [http.Transport] in
-// what it costs: a request needs no other goroutine, a connection that waits has
-// no buffer, and one that streams has a small one. A request body that is held
-// (its GetBody is set) and is small goes out in one write with the head; others
-// are sent by a second goroutine, so that an answer can come first.
+// what it costs: a request needs no other goroutine, and a connection has no
+// buffer while it waits (over TLS, while it waits for the next request). A
+// request body that is held (its GetBody is set) and is small goes out in one
+// write with the head; others are sent by a second goroutine, so that an answer
+// can come first.
 //
 // It dials only what the policy allows, takes no proxy and no credential from
 // the environment, adds no header of its own, follows no redirect, and leaves
@@ -68,6 +69,7 @@ type Stats struct {
 	Resumed int64 // TLS sessions resumed
 	HTTP2   int64 // requests left to http.Transport
 	Idle    int   // connections that wait now
+	Buffers int64 // buffers that answers are read into, now
 }
 
 // A Transport sends requests. Make one with [New].
@@ -79,7 +81,7 @@ type Transport struct {
 	http2    hostSet
 	fallback *http.Transport // for what is not spoken here
 
-	dialed, reused, stale, resumed, viaHTTP2 atomic.Int64
+	dialed, reused, stale, resumed, viaHTTP2, buffers atomic.Int64
 }
 
 // New returns a Transport. Its owner calls CloseIdleConnections in the end.
@@ -128,7 +130,7 @@ func (t *Transport) CloseIdleConnections() {
 func (t *Transport) Stats() Stats {
 	return Stats{
 		Dialed: t.dialed.Load(), Reused: t.reused.Load(), Stale: t.stale.Load(),
-		Resumed: t.resumed.Load(), HTTP2: t.viaHTTP2.Load(), Idle: t.idle.size(),
+		Resumed: t.resumed.Load(), HTTP2: t.viaHTTP2.Load(), Idle: t.idle.size(), Buffers: t.buffers.Load(),
 	}
 }
 
@@ -141,12 +143,15 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return t.fallback.RoundTrip(req)
 	}
 	out := getOutput()
-	defer out.release()
 	if err := out.head(req); err != nil {
+		out.release()
 		closeBody(req)
 		return nil, err
 	}
 	c, err := t.conn(req.Context(), h)
+	if err != nil {
+		out.release()
+	}
 	if err == errOnlyHTTP2 { //nolint:errorlint // it is returned bare
 		t.http2.add(h)
 		t.viaHTTP2.Add(1)
@@ -157,7 +162,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, cancelled(req.Context(), err)
 	}
 	x := &Body{t: t, c: c, req: req}
-	x.in.src = c.Conn
+	x.in.c, x.in.held = c, &t.buffers
 	return x.exchange(out)
 }
 
