@@ -28,6 +28,7 @@ func (x *exchange) relay(t *tryState, res *http.Response, begun []byte) {
 		kind = usage.NotMetered // an error uses nothing
 	}
 	x.meter.Reset(kind, res.Header.Get("Content-Type"), res.Header.Get("Content-Encoding"))
+	res.Header, res.Request = nil, nil // a stream may last, and needs neither
 	err := x.copyBody(res, begun)
 	x.watch.wait(forNothing)
 	tokens, model := x.meter.End()

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"time"
@@ -21,7 +22,8 @@ const (
 type Body struct {
 	t   *Transport
 	c   *conn // not ours any more once finished is set
-	req *http.Request
+	ctx context.Context
+	req *http.Request // nil once it is not needed any more: a stream may last
 	in  input
 
 	stop    func() bool // ends the wait for the end of the request's context
@@ -79,7 +81,7 @@ func (x *Body) next(wait bool) ([]byte, error) {
 	if x.err != nil {
 		x.finish(x.err == io.EOF) //nolint:errorlint // it is ours
 		if x.err != io.EOF {      //nolint:errorlint // it is ours
-			x.err = cancelled(x.req.Context(), x.err)
+			x.err = cancelled(x.ctx, x.err)
 		}
 	}
 	return piece, x.err

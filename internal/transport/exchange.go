@@ -13,8 +13,7 @@ const earlyAnswer = time.Second
 // exchange sends the request, whose head is in out, and reads the head of its
 // answer. It releases out.
 func (x *Body) exchange(out *output) (*http.Response, error) {
-	ctx := x.req.Context()
-	x.stop = afterFunc(ctx, x.c.interrupt)
+	x.stop = afterFunc(x.ctx, x.c.interrupt)
 	inline, err := out.inline(x.req)
 	if err != nil {
 		out.release()
@@ -124,6 +123,10 @@ func (x *Body) answer() *http.Response {
 		x.finish(true)
 		x.in.release()
 	}
+	h.header = nil // it is the response's
+	if x.sending == nil {
+		x.req = nil
+	}
 	return res
 }
 
@@ -135,7 +138,7 @@ func (x *Body) failed(err error) (*http.Response, error) {
 	if x.refusal != nil {
 		err = x.refusal
 	}
-	err = cancelled(x.req.Context(), err)
+	err = cancelled(x.ctx, err)
 	sent := x.sent
 	if s := x.sending; s != nil {
 		s.mu.Lock()

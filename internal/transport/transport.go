@@ -161,7 +161,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, cancelled(req.Context(), err)
 	}
-	x := &Body{t: t, c: c, req: req}
+	x := &Body{t: t, c: c, ctx: req.Context(), req: req}
 	x.in.c, x.in.held = c, &t.buffers
 	return x.exchange(out)
 }
