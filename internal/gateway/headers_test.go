@@ -258,6 +258,24 @@ func TestUntrustedCertificate(t *testing.T) {
 	}
 }
 
+// A handshake that the upstream breaks off is a matter of TLS, too.
+func TestARefusedHandshake(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the upstream was reached") }))
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, io.ErrNoProgress }}
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	h := newHouse(t)
+	h.addProvider(&routing.Provider{Name: "openai", Dialect: routing.OpenAI, Enabled: true, BaseURL: mustURL(t, srv.URL), Keys: []routing.Key{key("k")}})
+	if a := h.chat(); a.status != 502 || !strings.Contains(a.message(t, routing.OpenAI), "no trusted TLS connection") {
+		t.Errorf("got %d %s", a.status, a.body)
+	}
+	if rec := h.record(); rec.Attempts[0].Outcome != "tls" {
+		t.Errorf("recorded as %+v", rec)
+	}
+}
+
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)

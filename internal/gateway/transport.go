@@ -49,7 +49,6 @@ func kindOf(err error) connectionKind {
 		op          *net.OpError
 		certificate *tls.CertificateVerificationError
 		record      tls.RecordHeaderError
-		alert       tls.AlertError
 	)
 	switch {
 	case errors.Is(err, netguard.ErrRefused):
@@ -60,10 +59,16 @@ func kindOf(err error) connectionKind {
 		return kindName
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return kindRefused
-	case errors.As(err, &certificate), errors.As(err, &alert), errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
+	case errors.As(err, &certificate), errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return kindTLS
-	case errors.As(err, &op) && op.Op == "dial":
+	case !errors.As(err, &op):
+		return kindLost
+	}
+	switch op.Op {
+	case "dial":
 		return kindNoRoute
+	case "remote error", "local error": // what crypto/tls makes of alerts
+		return kindTLS
 	}
 	return kindLost
 }
