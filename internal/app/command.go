@@ -58,9 +58,11 @@ a second signal stops it at once.`,
 				return err
 			}
 			log := newLogger(cmd.ErrOrStderr(), cfg)
+			requests, flush := newRequestLogger(cmd.ErrOrStderr(), cfg)
+			defer flush()
 			ctx, stop := untilSignal(cmd.Context())
 			defer stop()
-			s, err := NewServer(ctx, cfg, Options{Version: version, Log: log, Stdout: cmd.OutOrStdout()})
+			s, err := NewServer(ctx, cfg, Options{Version: version, Log: log, RequestLog: requests, Stdout: cmd.OutOrStdout()})
 			if err != nil {
 				return err
 			}
@@ -78,6 +80,13 @@ func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop
+}
+
+// newRequestLogger returns the logger of requests, of which there are many: see
+// lateWriter. Flush is for the end.
+func newRequestLogger(w io.Writer, cfg config.Config) (log *slog.Logger, flush func()) {
+	late := &lateWriter{w: w}
+	return slog.New(lateHandler{newLogger(late, cfg).Handler(), late}), late.Flush
 }
 
 func newLogger(w io.Writer, cfg config.Config) *slog.Logger {

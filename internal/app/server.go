@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -71,6 +72,8 @@ const (
 type Options struct {
 	Version client.Version
 	Log     *slog.Logger
+	// RequestLog gets the lines of gateway requests; nil is Log.
+	RequestLog *slog.Logger
 	// Now is the clock; nil is [time.Now].
 	Now func() time.Time
 	// Stdout is where checkpoints of the audit log are written if the settings
@@ -254,8 +257,9 @@ func (s *Server) rules() catalog.Rules {
 func (s *Server) handler(o Options) http.Handler {
 	// The gateway sees to the time until the first byte.
 	s.transport = transport.New(transport.Config{Policy: s.policy()})
+	requests := cmp.Or(o.RequestLog, o.Log)
 	gw := gateway.New(gateway.Config{
-		Snapshot: s.table.Current, Pool: s.pool, Breakers: s.breakers, Transport: s.transport, Logger: o.Log, Now: o.Now, Observe: s.observe(o.Observe), Journal: s.journal,
+		Snapshot: s.table.Current, Pool: s.pool, Breakers: s.breakers, Transport: s.transport, Logger: requests, Now: o.Now, Observe: s.observe(o.Observe), Journal: s.journal,
 		OnUse: func(tokenID, keyID string, at time.Time) {
 			s.uses.Token(tokenID, at)
 			s.uses.Key(keyID, at)
