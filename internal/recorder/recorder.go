@@ -55,10 +55,11 @@ func (r *Recorder) Write(ctx context.Context, batch []usage.Record) error {
 const (
 	// pruneEvery is how often records that are past their retention are looked for.
 	// pruneBatch is how many are removed in one transaction, and pruneRest how long
-	// others have their turn before the next.
+	// others have their turn before the next; pruneTime is how long one may take.
 	pruneEvery = 10 * time.Minute
 	pruneBatch = 1000
 	pruneRest  = 100 * time.Millisecond
+	pruneTime  = 10 * time.Second
 )
 
 // Run removes records that are past their retention, until ctx is done.
@@ -83,11 +84,7 @@ func (r *Recorder) Run(ctx context.Context) {
 func (r *Recorder) prune(ctx context.Context) error {
 	before := r.cfg.Now().Add(-r.cfg.Retention)
 	for {
-		var removed int64
-		err := r.cfg.DB.Update(ctx, r.cfg.Archivist, func(tx store.Tx) (err error) {
-			removed, err = tx.Interceptions.Prune(ctx, before, pruneBatch)
-			return err
-		})
+		removed, err := r.pruneSome(ctx, before)
 		if err != nil || removed < pruneBatch {
 			return err
 		}
@@ -97,4 +94,16 @@ func (r *Recorder) prune(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// pruneSome removes a batch. The end of the server does not cut it off: it is
+// short, and a transaction that is cut off outlives the closing of the database.
+func (r *Recorder) pruneSome(ctx context.Context, before time.Time) (removed int64, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pruneTime)
+	defer cancel()
+	err = r.cfg.DB.Update(ctx, r.cfg.Archivist, func(tx store.Tx) (err error) {
+		removed, err = tx.Interceptions.Prune(ctx, before, pruneBatch)
+		return err
+	})
+	return removed, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -179,4 +180,37 @@ func TestOldRecordsGo(t *testing.T) {
 			t.Errorf("%d are left", n)
 		}
 	})
+}
+
+// typical returns n records like those of every day.
+func typical(n int) []usage.Record {
+	var ids []string
+	for range 8 {
+		ids = append(ids, dbgen.ID())
+	}
+	batch := make([]usage.Record, n)
+	for i := range batch {
+		at := noon.Add(time.Duration(i) * 10 * time.Millisecond)
+		batch[i] = usage.Record{
+			ID: dbgen.ID(), TokenID: ids[i%4], Token: "laptop", OwnerID: ids[i%3], Client: "claude-cli/2.1.330", ProviderID: ids[4], Provider: "anthropic",
+			Model: "claude-sonnet-4-5", ActualModel: "claude-sonnet-4-5-20250929", Endpoint: "messages", Path: "messages", Status: 200, Began: at,
+			FirstByte: 400 * time.Millisecond, Duration: 3 * time.Second, RequestBytes: 20_000, ResponseBytes: 4_000,
+			Attempts: []usage.Attempt{{KeyID: ids[5], Status: 200, Outcome: "ok", Began: at, Duration: 3 * time.Second}},
+			Tokens:   usage.Tokens{Input: 12, Output: 400, CacheRead: 9000, CacheWrite: 800, Known: true},
+		}
+	}
+	return batch
+}
+
+func BenchmarkWrite(b *testing.B) {
+	s := storetest.Open(b, sqlstore.Config{Path: filepath.Join(b.TempDir(), "gatehouse.db")})
+	r, n := over(s, 0), 0
+	for b.Loop() {
+		batch := typical(500)
+		if err := r.Write(b.Context(), batch); err != nil {
+			b.Fatal(err)
+		}
+		n += len(batch)
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(n), "µs/record")
 }

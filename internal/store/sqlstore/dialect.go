@@ -32,6 +32,8 @@ type dialect interface {
 	viewIsolation() sql.IsolationLevel
 	// lockSetup waits until no other process sets up the database.
 	lockSetup(ctx context.Context, db *sql.DB) (unlock func(), err error)
+	// rowsAtOnce is how many rows one statement adds at most, a power of two.
+	rowsAtOnce() int
 	// classify tells a driver's error apart: the name of a unique constraint
 	// that was violated, or whether the database could not do its work.
 	classify(err error) (unique string, unavailable bool)
@@ -94,6 +96,10 @@ func (sqliteDialect) name() goose.Dialect { return goose.DialectSQLite3 }
 func (sqliteDialect) shared() bool { return false }
 
 func (sqliteDialect) viewIsolation() sql.IsolationLevel { return sql.LevelDefault }
+
+// rowsAtOnce: a statement is no round trip, and SQLite looks for the name of each
+// parameter among all that come before it.
+func (sqliteDialect) rowsAtOnce() int { return 1 }
 
 // lockSetup has nothing to do: the lock on the data directory keeps a second
 // process away.
@@ -190,6 +196,9 @@ func (postgresDialect) name() goose.Dialect { return goose.DialectPostgres }
 func (postgresDialect) shared() bool { return true }
 
 func (postgresDialect) viewIsolation() sql.IsolationLevel { return sql.LevelRepeatableRead }
+
+// rowsAtOnce: the protocol has room for 65,535 parameters.
+func (postgresDialect) rowsAtOnce() int { return 256 }
 
 // setupLock is the key of the advisory lock of Gatehouse's set-up: "gate" in
 // ASCII.

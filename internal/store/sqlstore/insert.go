@@ -10,15 +10,11 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/store/sqlstore/internal/sqlcgen"
 )
 
-// maxInsert is how many rows one statement adds. It is a power of two, as all
-// sizes are, so that there are few statements to prepare; the databases take
-// 32,766 (SQLite) and 65,535 (PostgreSQL) parameters.
-const maxInsert = 256
-
 // insertRows adds rows by a statement that the queries have for one: its list of
-// values is repeated.
-func insertRows[P any](ctx context.Context, db sqlcgen.DBTX, rows []P, one func(*sqlcgen.Queries, context.Context, P) error) error {
-	for size := maxInsert; len(rows) > 0; {
+// values is repeated, for up to most rows. Sizes are powers of two, so that there
+// are few statements to prepare.
+func insertRows[P any](ctx context.Context, db sqlcgen.DBTX, most int, rows []P, one func(*sqlcgen.Queries, context.Context, P) error) error {
+	for size := most; len(rows) > 0; {
 		if size > len(rows) {
 			size /= 2
 			continue

@@ -125,7 +125,8 @@ func TestRecordsAreWrittenOnce(t *testing.T) {
 	})
 }
 
-// A batch takes few statements, and none that others wait for: the row of the
+// A batch takes few statements where each is a round trip, and none that others
+// wait for: the row of the
 // installation is the lock of all writers, and that of audit_head the lock of the
 // log.
 func TestRecordingKeepsNobodyWaiting(t *testing.T) {
@@ -162,7 +163,7 @@ func TestRecordingKeepsNobodyWaiting(t *testing.T) {
 		}
 		record(t, s, batch...)
 		statements := slices.Clone(sent)
-		if len(statements) > 9 {
+		if len(statements) > 9 && s.Postgres {
 			t.Errorf("%d records took %d statements", len(batch), len(statements))
 		}
 		for _, statement := range statements {
