@@ -1,13 +1,13 @@
 # Two commands do for most purposes: make run, and make test.
 
-STAGES   := setup build check unit crash-short rotate canary clients smoke
+STAGES   := setup build check unit crash-short rotate chaos canary clients smoke
 FUZZTIME ?= 1m
 # The packages of the unit stage: those that have no stage of their own. They make
 # thousands of stores and processes, which would take long under the race detector.
-PACKAGES  = $$(go list ./... | grep -vE '/test/(canary|clients|crash|rotation)$$')
+PACKAGES  = $$(go list ./... | grep -vE '/test/(canary|chaos|clients|crash|rotation)$$')
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test $(STAGES) generate bench scale proofs cells rollbacks rotations crash canary-long dist reproducible fuzz long clean
+.PHONY: help run build test $(STAGES) generate bench scale proofs cells rollbacks rotations chaos-long crash canary-long dist reproducible fuzz long clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ clients: ##   drive the real binary with the vendors' SDKs, Claude Code and Code
 rotate: ##   kill, cut off and freeze the real binary while it rotates its keys
 	go test -v -count=1 -timeout 10m ./test/rotation
 
+chaos: ##   run the real binary between upstreams and clients that misbehave, while its configuration changes
+	go test -v -count=1 -timeout 10m ./test/chaos
+
 smoke: ##   build a release for this machine, twice, compare, and run it
 	scripts/dist smoke
 
@@ -79,6 +82,9 @@ canary-long: ## the canary with 5,000 faults on SQLite and 1,000 on PostgreSQL, 
 rotations: ## kill the real binary 10,000 times while it rotates, its database 500 times, freeze it 200 times; rotate 10,000 secrets under load
 	go test -v -count=1 -parallel 1 -timeout 24h ./test/rotation -args -kills=10000 -outages=500 -freezes=200 -secrets=10000 -load=15s
 
+chaos-long: ## the storm for 20 minutes, and half of it with the race detector; 15,000 changes under 200 streams; 60 bodies of 100 MiB
+	go test -v -count=1 -timeout 2h ./test/chaos -args -storm=20m -changes=15000 -bodies=60
+
 dist: ## build the releases into dist/
 	scripts/dist
 
@@ -92,11 +98,11 @@ fuzz: ## run each fuzz target for FUZZTIME (1m)
 		done; \
 	done
 
-long: ## what takes too long for each change: full drift of the SQL code, proofs, cells, rollbacks, rotations, power loss, canary, scale, all releases twice, fuzz
+long: ## what takes too long for each change: full drift of the SQL code, proofs, cells, rollbacks, rotations, chaos, power loss, canary, scale, all releases twice, fuzz
 	scripts/check sqlc-full
 	scripts/dist
 	scripts/dist reproducible
-	$(MAKE) --no-print-directory proofs cells rollbacks rotations crash canary-long scale fuzz
+	$(MAKE) --no-print-directory proofs cells rollbacks rotations chaos-long crash canary-long scale fuzz
 
 clean: ## remove what was built
 	rm -rf bin dist test/clients/node_modules
