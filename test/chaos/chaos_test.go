@@ -5,9 +5,10 @@
 // an answer is the upstream's, and the answer to this request; an answer that
 // breaks off is never ended as if it were whole; an upstream sees each attempt
 // once, and is told when the client leaves; a change of the configuration cuts
-// no stream; and when it is over, goroutines, open files and memory are back
-// where they were. Each of these has a control: the same with a binary that has
-// a bug, which must be found.
+// no stream; when it is over, goroutines, open files and memory are back where
+// they were; and each answer has its record, once, although the server was
+// killed. Each of these has a control: the same with a binary that has a bug,
+// which must be found.
 //
 // Chance is of the seed: with -seed the same requests meet the same faults, in
 // an order that is the scheduler's. The numbers are for every change; make
@@ -39,6 +40,7 @@ var (
 	changeCount = flag.Int("changes", 400, "how many changes are made under streams, 50 a second")
 	streamCount = flag.Int("streams", 200, "how many streams there are then at a time")
 	bodyCount   = flag.Int("bodies", 6, "how many bodies of 100 MiB are sent, 3 at a time")
+	killCount   = flag.Int("kills", 5, "how often to kill the server under load, to look for its records")
 	seedFlag    = flag.Uint64("seed", 0, "what chance begins with; 0 is by the clock")
 )
 
@@ -107,6 +109,7 @@ const (
 	goroutines kind = "goroutines are left"
 	files      kind = "files are left open"
 	memory     kind = "memory is left"
+	unrecorded kind = "a request that was answered has not the one record it should have"
 	house      kind = "the server or the rig itself failed"
 )
 

@@ -82,6 +82,13 @@ func (l *ledger) close(n uint64) []sighting {
 	return s
 }
 
+// attempts is how often a request was seen.
+func (l *ledger) attempts(n uint64) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.open[n])
+}
+
 // left takes out what was seen of the requests whose clients left.
 func (l *ledger) left() map[uint64][]sighting {
 	l.mu.Lock()

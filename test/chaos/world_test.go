@@ -32,6 +32,7 @@ type world struct {
 	ledger    *ledger
 	wrong     *findings
 	upstreams []*upstream
+	config    realserver.Config
 	server    *realserver.Server
 	log       string // the server's, a file
 	api       *client.Client
@@ -92,31 +93,42 @@ func newWorld(t *testing.T, s setup) *world {
 		w.upstreams = append(w.upstreams, u)
 	}
 	w.log = filepath.Join(dir, "log")
-	log, err := os.Create(w.log)
-	if err != nil {
-		t.Fatal(err)
+	w.config = realserver.Config{
+		Binary: s.binary, Dir: dir, LogLevel: "warn", Env: append([]string{"SSL_CERT_FILE=" + ca}, s.env...),
+		Flags: []string{
+			"--first-byte-timeout", timeouts, "--idle-timeout", timeouts,
+			"--replay-body", fmt.Sprint(cmp.Or(s.replayBody, replayBody)),
+		},
 	}
-	defer func() { _ = log.Close() }() // the server has its own
-	w.server, err = realserver.Launch(t.Context(), realserver.Config{
-		Binary: s.binary, Dir: dir, LogLevel: "warn", LogFile: log, Env: append([]string{"SSL_CERT_FILE=" + ca}, s.env...),
-		Flags: []string{"--first-byte-timeout", timeouts, "--idle-timeout", timeouts, "--replay-body", fmt.Sprint(cmp.Or(s.replayBody, replayBody))},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.server.Kill)
-	if err := w.server.Ready(t.Context()); err != nil {
-		t.Fatalf("%v\nits log: %s", err, w.printed())
-	}
-	w.api, err = client.New(w.server.URL, w.server.OwnerToken().Reveal(), client.WithHTTPClient(&http.Client{Transport: w.calls, Timeout: time.Minute}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.calls.CloseIdleConnections)
+	w.start()
 	for _, u := range w.upstreams {
 		w.create(u, s.keys)
 	}
 	return w
+}
+
+// start starts the server, or another in its place.
+func (w *world) start() {
+	w.t.Helper()
+	log, err := os.OpenFile(w.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = log.Close() }() // the server has its own
+	cfg := w.config
+	cfg.LogFile = log
+	if w.server, err = realserver.Launch(w.t.Context(), cfg); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(w.server.Kill)
+	if err := w.server.Ready(w.t.Context()); err != nil {
+		w.t.Fatalf("%v\nits log: %s", err, w.printed())
+	}
+	w.api, err = client.New(w.server.URL, w.server.OwnerToken().Reveal(), client.WithHTTPClient(&http.Client{Transport: w.calls, Timeout: time.Minute}))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(w.calls.CloseIdleConnections)
 }
 
 func (w *world) create(u *upstream, tempers []string) {
