@@ -120,6 +120,7 @@ func TestEventsEndWithTheirContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	var last error
 	for _, err := range c.Events(ctx, client.InterceptionFilter{}) {
 		last = err

@@ -191,7 +191,7 @@ func TestManyPublishAndListen(t *testing.T) {
 	const publishers, each, listeners = 4, 250, 8
 	var heard sync.WaitGroup
 	for range listeners {
-		l := listen(t, f, fmt.Sprint("u"), "")
+		l := listen(t, f, "u", "")
 		heard.Go(func() {
 			seen := map[string]bool{}
 			for len(seen) < publishers*each {
