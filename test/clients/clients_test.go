@@ -187,6 +187,11 @@ func testSDKs(t *testing.T, databaseURL string) {
 	}
 	checkUpstream(t, up.Requests())
 	slow.check(t)
+	for _, vendor := range []string{"openai", "anthropic"} {
+		checkRecords(t, srv, vendor, slices.DeleteFunc(up.Requests(), func(r mockupstream.Request) bool {
+			return !strings.HasPrefix(r.Key, vendor)
+		}))
+	}
 	secrets := []secret.Text{
 		token, srv.OwnerToken(), secret.New(openaiLimited), secret.New(openaiGood),
 		secret.New(anthropicLimited), secret.New(anthropicGood),

@@ -171,6 +171,7 @@ func testAgents(t *testing.T, databaseURL string) {
 			s.check(t)
 			s.checkLog(t, srv.Log(), a.upgrades)
 			s.checkUsage(t, used)
+			checkRecords(t, srv, s.name, s.up.Requests())
 		})
 	}
 }
