@@ -51,7 +51,7 @@ func (s *Server) closeJournal(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lastRecords)
 	defer cancel()
 	if err := s.journal.Close(ctx); err != nil {
-		s.log.WarnContext(ctx, "the journal of requests was closed with records in it", "error", err)
+		s.log.WarnContext(ctx, "the journal of requests is left for the next start", "error", err)
 	}
 	s.journal = nil
 }

@@ -16,7 +16,8 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/mockupstream"
 )
 
-// contents returns the files of a directory by a digest, but for the lock.
+// contents returns the files of a directory by a digest, but for the lock and the
+// journal.
 func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -25,7 +26,7 @@ func contents(t *testing.T, dir string) map[string]string {
 	}
 	out := map[string]string{}
 	for _, e := range entries {
-		if e.Name() == "lock" {
+		if e.Name() == "lock" || e.IsDir() {
 			continue
 		}
 		b, err := os.ReadFile(filepath.Join(dir, e.Name()))

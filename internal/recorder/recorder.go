@@ -2,9 +2,9 @@
 // removes them when they are past their retention, and shows them live.
 //
 // A [Recorder] takes batches and is told of a record more than once without harm:
-// whoever hands them over keeps a batch until Write returns nil. A [Feed] shows records to whoever listens; it keeps the latest in
-// memory and never waits for anybody. All of them may be used by any number of
-// goroutines at once.
+// whoever hands them over keeps a batch until Write returns nil. A [Feed] shows
+// records to whoever listens; it keeps the latest in memory and never waits for
+// anybody. Both may be used by any number of goroutines at once.
 //
 // What no token was accepted for is neither written nor shown: those who knock
 // cannot fill the database. They are counted in the metrics and the audit log.
