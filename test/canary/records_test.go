@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httputil"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -23,7 +24,7 @@ func (h *house) get(where, path string) answer {
 // readRecords looks at what is on record of requests to the gateway.
 func (h *house) readRecords() (found bool) {
 	h.get("records/list", "/api/v1/interceptions?limit=500&status=error")
-	h.get("records/list", "/api/v1/interceptions?client="+h.vault.one("key in the wrong place"))
+	h.get("records/list", "/api/v1/interceptions?client="+url.QueryEscape(h.vault.one("key in the wrong place")))
 	a := h.get("records/list", "/api/v1/interceptions?limit=500")
 	for _, by := range []string{"provider", "model", "token", "owner", "client", "hour", "day"} {
 		h.get("records/usage", "/api/v1/usage?group_by="+by)
