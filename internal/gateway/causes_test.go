@@ -142,7 +142,7 @@ func TestATimeoutAfterSend(t *testing.T) {
 	for name, noReplay := range map[string]bool{"replayed": false, "not replayed": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t, func(c *gateway.Config) { c.FirstByteTimeout = 50 * time.Millisecond })
+			h := newHouse(t, func(c *gateway.Config) { c.FirstByteTimeout = 2 * time.Second })
 			p := h.upstream(routing.OpenAI, func(w http.ResponseWriter, r *http.Request) {
 				io.Copy(io.Discard, r.Body)
 				if strings.Contains(r.Header.Get("Authorization"), "k1") {

@@ -188,7 +188,7 @@ func TestAStalledRequestBodyIs408(t *testing.T) {
 // A client that does not read does not hold on to the upstream for ever.
 func TestAClientThatDoesNotReadIsCut(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(c *gateway.Config) { c.IdleTimeout = 200 * time.Millisecond })
+	h := newHouse(t, func(c *gateway.Config) { c.IdleTimeout = 2 * time.Second })
 	ended := make(chan struct{})
 	h.upstream(routing.OpenAI, func(w http.ResponseWriter, r *http.Request) {
 		defer close(ended)
