@@ -159,9 +159,13 @@ func (c *conn) writeBy(t time.Time) {
 // close closes the connection. There is nothing to be told of it: what it
 // carried has come, or is lost.
 func (c *conn) close() {
-	if c.secure != nil {
-		// tls.Conn would wait to say goodbye to a peer that does not read.
-		_ = c.secure.NetConn().SetWriteDeadline(time.Now().Add(time.Second))
+	c.mu.Lock()
+	abruptly := c.isCut
+	c.mu.Unlock()
+	if abruptly && c.secure != nil {
+		// tls.Conn would wait to say goodbye, for a peer that may not read.
+		_ = c.secure.NetConn().Close()
+		return
 	}
 	_ = c.Conn.Close()
 }
