@@ -14,13 +14,14 @@ import (
 // values is repeated, for up to most rows. Sizes are powers of two, so that there
 // are few statements to prepare.
 func insertRows[P any](ctx context.Context, db sqlcgen.DBTX, most int, rows []P, one func(*sqlcgen.Queries, context.Context, P) error) error {
+	var c collected
+	q := sqlcgen.New(&c)
 	for size := most; len(rows) > 0; {
 		if size > len(rows) {
 			size /= 2
 			continue
 		}
-		var c collected
-		q := sqlcgen.New(&c)
+		c.args = c.args[:0]
 		for _, r := range rows[:size] {
 			if err := one(q, ctx, r); err != nil {
 				return err
@@ -36,6 +37,9 @@ func insertRows[P any](ctx context.Context, db sqlcgen.DBTX, most int, rows []P,
 
 // repeatValues gives a statement with VALUES ($1, $2, …, $k) n lists of values.
 func repeatValues(statement string, n int) string {
+	if n == 1 {
+		return statement
+	}
 	begin := strings.Index(statement, "VALUES (") + len("VALUES ")
 	end := begin + strings.IndexByte(statement[begin:], ')') + 1
 	k := strings.Count(statement[begin:end], "$")
