@@ -34,9 +34,9 @@ type scanner struct {
 	odd, slashed bool
 
 	name  [maxName]byte
-	named int // bytes of the name; more than maxName if it is too long
-	held  [maxUsage]byte
-	holds int // bytes of the value; more than maxUsage if it is too long
+	named int    // bytes of the name; more than maxName if it is too long
+	held  []byte // grows to what values need: most of a stream is without any
+	holds int    // bytes of the value; more than maxUsage if it is too long
 }
 
 type scanState uint8
@@ -203,7 +203,7 @@ func (s *scanner) readString(m *Meter, b []byte) []byte {
 		return nil
 	}
 	if s.want == theModel {
-		m.name(s.held[:min(s.holds, maxUsage)], s.holds <= maxUsage, s.slashed)
+		m.name(s.held[:min(s.holds, len(s.held))], s.holds <= maxUsage, s.slashed)
 	}
 	s.state = beforeName
 	return b[n+1:]
@@ -251,7 +251,7 @@ func (s *scanner) readNested(m *Meter, b []byte) []byte {
 // hold keeps bytes of a value, as long as there is room for all of it.
 func (s *scanner) hold(b []byte) {
 	if s.holds+len(b) <= maxUsage {
-		copy(s.held[s.holds:], b)
+		s.held = append(s.held[:s.holds], b...)
 	}
 	s.holds = min(s.holds+len(b), maxUsage+1)
 }

@@ -3,7 +3,7 @@
 // Bench measures what Gatehouse costs beside the proxies that people would
 // otherwise put there.
 //
-//	go run ./test/bench [-short] [-duration 2s] [-rounds 3] [-only gatehouse,nginx] [-out docs/performance.md]
+//	go run ./test/bench [-short] [-duration 2s] [-rounds 3] [-only gatehouse,nginx] [-rows TLS] [-out docs/performance.md]
 //
 // Four targets are asked in turns, several rounds, and the medians shown: the
 // mock upstream itself (direct), nginx (if it is installed), a bare
@@ -64,6 +64,7 @@ type options struct {
 	only     string
 	logLevel string
 	out      string
+	rows     string
 	args     []string // as they were given
 }
 
@@ -81,6 +82,7 @@ func parse(args []string) (options, error) {
 	flags.IntVar(&o.rounds, "rounds", 3, "rounds to take medians of")
 	flags.StringVar(&o.only, "only", "", "targets to measure, separated by commas: direct, nginx, bare, gatehouse")
 	flags.StringVar(&o.logLevel, "log-level", "info", "log level of Gatehouse, whose log goes to a file")
+	flags.StringVar(&o.rows, "rows", "", "measure only the rows with this in their name")
 	flags.StringVar(&o.out, "out", "", "a file to write a page of documentation to")
 	o.args = args
 	if err := flags.Parse(args); err != nil {
@@ -123,7 +125,7 @@ func measure(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	scenarios := scenarios()
+	scenarios := slices.DeleteFunc(scenarios(), func(s scenario) bool { return !strings.Contains(s.name, opt.rows) })
 	begun, busy := time.Now(), busyness()
 	all := results{}
 	for range opt.rounds {
