@@ -15,7 +15,8 @@ import (
 const window = 8 * maxEntry
 
 // Ship hands records to deliver, in batches and in the order in which requests
-// ended, until ctx ends or the journal is closed and empty; then it returns nil.
+// ended, until ctx ends or the journal is closed and empty; then it returns nil. Of
+// a journal that is closed already it ships nothing.
 // What deliver has returned nil for is not shipped again by this process, and
 // by another only if this one dies at that moment.
 //
