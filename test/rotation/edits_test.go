@@ -21,7 +21,7 @@ type editor struct {
 	ledger *ledger
 	wrong  *findings
 	rng    *rand.Rand
-	// killed is whether the server is killed, so that an edit may get no answer.
+	// killed is whether the server is killed or put to sleep, so that an edit may get no answer.
 	killed    bool
 	providers []string
 

@@ -61,14 +61,16 @@ func (p *pair) freeze(which int) {
 	// Edits come while it sleeps, and sometimes are under way when it falls asleep:
 	// then PostgreSQL takes ten seconds to end the transaction of the sleeper.
 	underWay := p.rng.IntN(4) == 0
+	// An edit may get no answer: one that a server had begun to read when it fell
+	// asleep is late when it wakes, and its connection is reset.
 	var stopEditors func()
 	if underWay {
-		stopEditors = p.editors(2, false, p.clients[:]...)
+		stopEditors = p.editors(2, true, p.clients[:]...)
 		<-time.After(between(p.rng, 0, 100*time.Millisecond)) // the moment is by chance
 	}
 	p.signal(asleep, syscall.SIGSTOP)
 	if !underWay {
-		stopEditors = p.editors(2, false, p.clients[:]...)
+		stopEditors = p.editors(2, true, p.clients[:]...)
 	}
 	p.rotateWhole(p.clients[1-which])
 	before := p.made.Load()
