@@ -25,13 +25,19 @@ type AuditFilter struct {
 }
 
 func (f AuditFilter) values() url.Values {
+	return filterValues(map[string]string{"resource": f.Resource, "action": f.Action, "actor": f.Actor, "q": f.Text}, f.Since, f.Until)
+}
+
+// filterValues are the parameters of a filter; what is empty or zero selects
+// nothing.
+func filterValues(texts map[string]string, since, until time.Time) url.Values {
 	q := url.Values{}
-	for name, v := range map[string]string{"resource": f.Resource, "action": f.Action, "actor": f.Actor, "q": f.Text} {
+	for name, v := range texts {
 		if v != "" {
 			q.Set(name, v)
 		}
 	}
-	for name, t := range map[string]time.Time{"since": f.Since, "until": f.Until} {
+	for name, t := range map[string]time.Time{"since": since, "until": until} {
 		if !t.IsZero() {
 			q.Set(name, t.UTC().Format(time.RFC3339Nano))
 		}

@@ -106,20 +106,9 @@ type InterceptionFilter struct {
 }
 
 func (f InterceptionFilter) values() url.Values {
-	q := url.Values{}
-	for name, v := range map[string]string{
+	return filterValues(map[string]string{
 		"provider": f.Provider, "key": f.Key, "token": f.Token, "owner": f.Owner, "model": f.Model, "client": f.Client, "status": f.Status, "outcome": f.Outcome,
-	} {
-		if v != "" {
-			q.Set(name, v)
-		}
-	}
-	for name, t := range map[string]time.Time{"since": f.Since, "until": f.Until} {
-		if !t.IsZero() {
-			q.Set(name, t.UTC().Format(time.RFC3339Nano))
-		}
-	}
-	return q
+	}, f.Since, f.Until)
 }
 
 const interceptionsPath = "/api/v1/interceptions"

@@ -75,15 +75,9 @@ func (a *app) auditList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			entries := []client.AuditEntry{}
-			for e, err := range c.Audit(cmd.Context(), f) {
-				if err != nil {
-					return err
-				}
-				entries = append(entries, e)
-				if len(entries) == limit {
-					break
-				}
+			entries, err := first(limit, c.Audit(cmd.Context(), f))
+			if err != nil {
+				return err
 			}
 			return a.print(cmd, entries, func(w io.Writer) {
 				row(w, "TIME", "WHO", "ACTION", "RESOURCE", "TARGET", "CHANGES")

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"strings"
 	"text/tabwriter"
 	"unicode"
@@ -73,4 +74,18 @@ func plural(n int, one, many string) string {
 		return "1 " + one
 	}
 	return fmt.Sprintf("%d %s", n, many)
+}
+
+// first returns the first of what seq yields, limit at most; [] if there is none.
+func first[T any](limit int, seq iter.Seq2[T, error]) ([]T, error) {
+	list := []T{}
+	for v, err := range seq {
+		if err != nil {
+			return nil, err
+		}
+		if list = append(list, v); len(list) == limit {
+			break
+		}
+	}
+	return list, nil
 }

@@ -157,15 +157,9 @@ func (a *app) usageRequests() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			recs := []client.Interception{}
-			for rec, err := range c.Interceptions(cmd.Context(), f) {
-				if err != nil {
-					return err
-				}
-				recs = append(recs, rec)
-				if len(recs) == limit {
-					break
-				}
+			recs, err := first(limit, c.Interceptions(cmd.Context(), f))
+			if err != nil {
+				return err
 			}
 			return a.print(cmd, recs, func(w io.Writer) {
 				row(w, "TIME", "STATUS", "PROVIDER", "MODEL", "WHO", "CLIENT", "INPUT", "OUTPUT", "FIRST BYTE", "DURATION", "REQUEST ID")
