@@ -57,6 +57,9 @@ func answerError(res *http.Response) error {
 	if exception == "AccessDeniedException" && refusesKey(message) {
 		exception = "UnrecognizedClientException"
 	}
+	if strings.Contains(message, "arn:") { // it names the account, and who is signed in there
+		message = "Amazon Bedrock refuses this to the account of the provider."
+	}
 	status, kind := meaning(exception, res.StatusCode)
 	res.StatusCode = status
 	replace(res, appendError(nil, kind, message))

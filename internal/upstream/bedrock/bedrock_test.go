@@ -219,6 +219,21 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// An error that names the account of the provider is the provider's business.
+func TestAccountsAreNotShown(t *testing.T) {
+	t.Parallel()
+	res := &http.Response{
+		StatusCode: 403, Header: http.Header{"X-Amzn-Errortype": {"AccessDeniedException"}}, Request: &http.Request{URL: &url.URL{}},
+		Body: io.NopCloser(strings.NewReader(`{"Message":"User: arn:aws:iam::123456789012:user/ann is not authorized to perform: bedrock:InvokeModel"}`)),
+	}
+	if err := dialect.Answer(res); err != nil {
+		t.Fatal(err)
+	}
+	if body := text(t, res); res.StatusCode != 403 || strings.Contains(body, "123456789012") || !strings.Contains(body, "permission_error") {
+		t.Errorf("%d %s", res.StatusCode, body)
+	}
+}
+
 // What Bedrock has no place for is said to the client, and nothing is sent.
 func TestWhatCannotBeAsked(t *testing.T) {
 	t.Parallel()
