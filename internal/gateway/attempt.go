@@ -243,15 +243,16 @@ func (t *tryState) failed(res *http.Response) (answered bool) {
 	}
 	text := plainText(res.Header.Get("Content-Encoding"), raw)
 	verdict := x.dialect.Classify(res.StatusCode, text)
-	t.note().Outcome = outcomeOf(verdict)
+	means := meaningOf(verdict, res.StatusCode)
+	t.note().Outcome = means.outcome
 	if verdict == upstream.Unavailable {
 		x.tellCircuit(false)
 	}
 	ask := x.dialect.Wait(res.Header, text, x.g.cfg.Now())
-	if reason := reasonOf(verdict, res.StatusCode); reason != "" {
-		t.report(keypool.Outcome{Reason: reason, RetryAfter: ask, Status: res.StatusCode})
+	if means.reason != "" {
+		t.report(keypool.Outcome{Reason: means.reason, RetryAfter: ask, Status: res.StatusCode})
 	}
-	if t.movesOn(causeOfVerdict(verdict, res.StatusCode)) {
+	if t.movesOn(means.cause) {
 		return false
 	}
 	switch {
@@ -356,39 +357,4 @@ func plainText(coding string, raw []byte) []byte {
 	}
 	text, _ := io.ReadAll(io.LimitReader(r, maxErrorBody)) // what there is of a text that is cut short will do
 	return text
-}
-
-func outcomeOf(v upstream.Verdict) string {
-	switch v {
-	case upstream.Unavailable:
-		return usage.Unavailable
-	case upstream.RateLimited:
-		return usage.Limited
-	case upstream.QuotaExhausted:
-		return usage.NoQuota
-	case upstream.Refused:
-		return usage.Refused
-	case upstream.NotPermitted:
-		return usage.NotPermitted
-	default:
-		return usage.ClientError
-	}
-}
-
-// reasonOf returns what is to be held against the key, if anything.
-func reasonOf(v upstream.Verdict, status int) keypool.Reason {
-	switch {
-	case v == upstream.RateLimited:
-		return keypool.RateLimited
-	case v == upstream.QuotaExhausted:
-		return keypool.QuotaExhausted
-	case v != upstream.Refused:
-		return ""
-	case status == http.StatusUnauthorized:
-		return keypool.Unauthorized
-	case status == http.StatusPaymentRequired:
-		return keypool.PaymentRequired
-	default:
-		return keypool.Forbidden
-	}
 }

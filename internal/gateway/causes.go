@@ -3,8 +3,10 @@ package gateway
 import (
 	"net/http"
 
+	"github.com/gatehousehq/gatehouse/internal/keypool"
 	"github.com/gatehousehq/gatehouse/internal/routing"
 	"github.com/gatehousehq/gatehouse/internal/upstream"
+	"github.com/gatehousehq/gatehouse/internal/usage"
 )
 
 // movesOn reports whether the request goes on to the next key.
@@ -29,23 +31,31 @@ func causeOf(kind connectionKind) routing.Causes {
 	return routing.CauseUnreachable
 }
 
-// causeOfVerdict returns why an error may be another with another key; zero if
-// it would be the same.
-func causeOfVerdict(v upstream.Verdict, status int) routing.Causes {
-	switch v {
-	case upstream.RateLimited:
-		return routing.CauseRateLimited
-	case upstream.QuotaExhausted:
-		return routing.CauseQuota
-	case upstream.Refused:
-		if status == http.StatusPaymentRequired {
-			return routing.CauseQuota
-		}
-		return routing.CauseRefused
-	case upstream.NotPermitted:
-		return routing.CauseNotPermitted
-	case upstream.Unavailable:
-		return routing.CauseUnavailable
+// A meaning is what the gateway makes of an upstream's error.
+type meaning struct {
+	outcome string         // of the attempt
+	reason  keypool.Reason // what is held against the key, if anything
+	cause   routing.Causes // why another key may do better; zero if none would
+}
+
+var meanings = map[upstream.Verdict]meaning{
+	upstream.ClientError:    {outcome: usage.ClientError},
+	upstream.Unavailable:    {usage.Unavailable, "", routing.CauseUnavailable},
+	upstream.RateLimited:    {usage.Limited, keypool.RateLimited, routing.CauseRateLimited},
+	upstream.QuotaExhausted: {usage.NoQuota, keypool.QuotaExhausted, routing.CauseQuota},
+	upstream.Refused:        {usage.Refused, keypool.Forbidden, routing.CauseRefused},
+	upstream.NotPermitted:   {usage.NotPermitted, "", routing.CauseNotPermitted},
+}
+
+// meaningOf returns what an error of that verdict and status means.
+func meaningOf(v upstream.Verdict, status int) meaning {
+	m := meanings[v]
+	switch {
+	case v != upstream.Refused:
+	case status == http.StatusUnauthorized:
+		m.reason = keypool.Unauthorized
+	case status == http.StatusPaymentRequired:
+		m.reason, m.cause = keypool.PaymentRequired, routing.CauseQuota
 	}
-	return 0
+	return m
 }

@@ -86,7 +86,8 @@ func (g *Gateway) check(ctx context.Context, p *routing.Provider, key *routing.K
 	}
 	text := plainText(res.Header.Get("Content-Encoding"), raw)
 	verdict := d.Classify(res.StatusCode, text)
-	c.Outcome = outcomeOf(verdict)
+	means := meaningOf(verdict, res.StatusCode)
+	c.Outcome = means.outcome
 	switch {
 	case d.ProbeAsksWrong && verdict == upstream.ClientError:
 		c.OK, c.Outcome, c.Finding = true, usage.OK, &keypool.Outcome{}
@@ -95,8 +96,8 @@ func (g *Gateway) check(ctx context.Context, p *routing.Provider, key *routing.K
 	case verdict == upstream.NotPermitted: // to list models, but it is known
 		c.OK, c.Finding = true, &keypool.Outcome{}
 	default:
-		if reason := reasonOf(verdict, res.StatusCode); reason != "" {
-			c.Finding = &keypool.Outcome{Reason: reason, RetryAfter: d.Wait(res.Header, text, g.cfg.Now())}
+		if means.reason != "" {
+			c.Finding = &keypool.Outcome{Reason: means.reason, RetryAfter: d.Wait(res.Header, text, g.cfg.Now())}
 		}
 	}
 	return c

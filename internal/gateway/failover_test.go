@@ -258,6 +258,19 @@ func TestAnErrorThatShowsTheKeyIsWithheld(t *testing.T) {
 	}
 }
 
+// Of a pair the second part is the secret.
+func TestAnErrorThatShowsTheSecretOfAPairIsWithheld(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.upstream(routing.Anthropic, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(400)
+		_, _ = io.WriteString(w, "your secret is the+secret/of/the/good")
+	}, pairGood)
+	if a := h.do(h.request("POST", "/ai/anthropic/v1/messages", `{"model":"m"}`)); a.status != 502 || strings.Contains(a.body, "of/the/good") {
+		t.Errorf("got %d %s", a.status, a.body)
+	}
+}
+
 // A key that has to be escaped is one all the same.
 func TestAnErrorThatShowsTheKeyEscapedIsWithheld(t *testing.T) {
 	t.Parallel()

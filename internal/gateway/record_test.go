@@ -70,6 +70,23 @@ func TestUsageIsRecorded(t *testing.T) {
 	}
 }
 
+// A model that an upstream names is recorded only if it is fit to be printed: an
+// upstream repeats what it was asked for.
+func TestModelsThatAreNotRecorded(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{"gpt-real": "gpt-real", "gate_0123456789": ""} {
+		h := newHouse(t)
+		h.upstream(routing.OpenAI, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"model":"`+name+`","usage":{"prompt_tokens":1}}`)
+		}, key("k1"))
+		h.do(h.request("POST", "/ai/openai/v1/chat/completions", `{"model":"m"}`))
+		if rec := h.record(); rec.ActualModel != want || rec.Tokens.Input != 1 {
+			t.Errorf("%s: recorded as %+v", name, rec)
+		}
+	}
+}
+
 // shipped closes the journal, and returns what it has.
 func shipped(t *testing.T, j *journal.Journal) (recs []usage.Record) {
 	t.Helper()
