@@ -102,9 +102,13 @@ func TestBedrockKeysCanBeTried(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	p := h.amazon("", pairGood)
-	for key, want := range map[*routing.Key]bool{&pairGood: true, &pairWrong: false, &bearerGood: true} {
-		if c := h.gw.Check(context.Background(), p, key); c.OK != want {
-			t.Errorf("%s: %+v", key.ID, c)
+	// A model of the settings is asked for in the place of the one that there is not.
+	for _, model := range []string{"", "eu.anthropic.big-v1:0"} {
+		p.Access = &bedrock.Access{Region: "eu-central-1", Model: model}
+		for key, want := range map[*routing.Key]bool{&pairGood: true, &pairWrong: false, &bearerGood: true} {
+			if c := h.gw.Check(context.Background(), p, key); c.OK != want {
+				t.Errorf("model %q, %s: %+v", model, key.ID, c)
+			}
 		}
 	}
 }

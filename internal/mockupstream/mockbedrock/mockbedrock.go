@@ -5,7 +5,7 @@
 // it knows (Signature Version 4, worked out here once more from its description,
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html)
 // or bear a key that it knows, have its model in the path and no member that
-// Bedrock does not take. Answers come in AWS's framing, and errors are AWS's.
+// Bedrock does not take; it has every model but those named no-such-model. Answers come in AWS's framing, and errors are AWS's.
 package mockbedrock
 
 import (
@@ -65,6 +65,10 @@ func (b *Bedrock) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	model, err := url.PathUnescape(escaped)
 	if !ok || err != nil || r.Method != http.MethodPost {
 		fail(w, http.StatusNotFound, "UnknownOperationException", "")
+		return
+	}
+	if strings.Contains(model, "no-such-model") {
+		fail(w, http.StatusBadRequest, "ValidationException", "The provided model identifier is invalid.")
 		return
 	}
 	if operation == "count-tokens" {

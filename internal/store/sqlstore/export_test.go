@@ -16,6 +16,20 @@ func Prepared(ctx context.Context, b *Backend) error {
 	return q.Close()
 }
 
+// JoinedEntry takes apart the columns that GetAuditRows joins.
+var JoinedEntry = joinedEntry
+
+// StatementsKept returns how many statements are prepared for writers.
+func StatementsKept(b *Backend) int {
+	s := b.prepared[b.write]
+	if s == nil {
+		return 0
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.byText)
+}
+
 // Rotate calls the two statements that only rotation uses, and returns how many
 // rows each changed.
 func Rotate(ctx context.Context, b *Backend, provider sqlcgen.UpdateEncryptedAIProviderSettingsParams, key sqlcgen.UpdateEncryptedAIProviderKeyParams) (settings, keys int64, err error) {
