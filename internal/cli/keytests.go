@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,7 +37,11 @@ one that is accepted again is used at once.`,
 			if err != nil || t.OK {
 				return err
 			}
-			return &failure{exitFailed, "a key did not pass", []string{"To put another in its place: gatehouse key rotate " + args[0] + " KEY"}}
+			advice := "To put another in its place: gatehouse key rotate " + args[0] + " KEY"
+			if !slices.ContainsFunc(t.Keys, func(k client.KeyTest) bool { return !k.OK && k.Status != 0 }) { // nobody was asked about a key
+				advice = "To change where the provider is: gatehouse provider edit " + args[0] + " --base-url URL"
+			}
+			return &failure{exitFailed, "a key did not pass", []string{advice}}
 		},
 	}, "ai_provider:read", "ai_provider:update", "ai_provider_key:read")
 }
