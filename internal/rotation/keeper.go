@@ -51,7 +51,7 @@ type Config struct {
 	Gone time.Duration
 	// Every is how often to look; 0 is each second, or more often if Gone is short.
 	Every time.Duration
-	// Batch is how many records are sealed again in one transaction; 0 is 5: what
+	// Batch is how many records are sealed again in one transaction; 0 is 3: what
 	// else is to be done by this processor or written waits for no more.
 	Batch int
 	Log   *slog.Logger
@@ -97,7 +97,7 @@ func New(cfg Config) (*Keeper, *Rotator) {
 		}
 	}
 	if cfg.Batch == 0 {
-		cfg.Batch = 5
+		cfg.Batch = 3
 	}
 	t := &trouble{}
 	return &Keeper{cfg: cfg, trouble: t}, &Rotator{

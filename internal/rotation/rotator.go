@@ -14,9 +14,9 @@ import (
 const (
 	// stepTime bounds one step.
 	stepTime = time.Minute
-	// restAfter is how many times as long as it took a step is rested from: what is
-	// sealed again does not hurry, and what is served meanwhile does.
-	restAfter = 3
+	// pace is how many records are sealed again in a second: what is sealed again
+	// does not hurry, and what is served meanwhile does.
+	pace = 450
 )
 
 // A Rotator takes the steps of rotations. Its methods may be called
@@ -68,7 +68,7 @@ func (r *Rotator) Run(ctx context.Context) {
 		}
 		r.note(ctx, err)
 		if more && err == nil {
-			rest.Reset(restAfter * time.Since(begun))
+			rest.Reset(r.restAfter(time.Since(begun)))
 			select {
 			case <-ctx.Done():
 				return
@@ -83,6 +83,13 @@ func (r *Rotator) Run(ctx context.Context) {
 		case <-r.kicked:
 		}
 	}
+}
+
+// restAfter returns how long to rest from a step that took that long: what is left
+// of its time at the pace, and where the database is slower than that, half of
+// the time at least.
+func (r *Rotator) restAfter(took time.Duration) time.Duration {
+	return max(took, time.Duration(r.cfg.Batch)*time.Second/pace-took)
 }
 
 // note logs what keeps a rotation waiting when it changes, and shows it to the

@@ -31,8 +31,8 @@ var faults = []fault{
 	// Else the foreign keys refuse what these two would do.
 	{"internal/store/sqlstore/dialect.go", "&_pragma=foreign_keys(1)", "&_pragma=foreign_keys(0)"},
 	// A large last batch, and no rest, so that it does not take thousands of kills.
-	{"internal/rotation/keeper.go", "		cfg.Batch = 5\n", "		cfg.Batch = 200\n"},
-	{"internal/rotation/rotator.go", "	restAfter = 3\n", "	restAfter = 0\n"},
+	{"internal/rotation/keeper.go", "		cfg.Batch = 3\n", "		cfg.Batch = 200\n"},
+	{"internal/rotation/rotator.go", "rest.Reset(r.restAfter(time.Since(begun)))", "rest.Reset(0); _ = begun; _ = r.restAfter"},
 	{"internal/rotation/rotator.go", `import (`, "import (\n	\"os\""},
 	{"internal/rotation/rotator.go", "	batch := make([]store.Resealing, len(recs))\n", `	if os.Getenv("GATEHOUSE_BUG") == "early" && len(recs) < r.cfg.Batch {
 		_ = r.cfg.DB.Update(ctx, r.cfg.Rotator, func(tx store.Tx) error {
