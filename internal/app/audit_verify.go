@@ -138,9 +138,11 @@ func verifyDatabase(ctx context.Context, cfg config.Config, kept []auditlog.Chec
 // verifyLog verifies the whole log in a database.
 func verifyLog(ctx context.Context, backend *sqlstore.Backend, kept []auditlog.Checkpoint) (report auditlog.Report, err error) {
 	db := layered(backend, &keyring.Ring{}, time.Now, nil) // nothing here is sealed
-	err = db.View(ctx, authn.Verifier, func(tx store.Tx) (err error) {
-		report, err = auditlog.Verify(ctx, auditlog.Origin(backend.Installation()), tx.Audit, kept)
-		return err
+	err = db.View(ctx, authn.Verifier, func(tx store.Tx) error {
+		return db.View(ctx, authn.Verifier, func(other store.Tx) (err error) {
+			report, err = auditlog.Verify(ctx, auditlog.Origin(backend.Installation()), tx.Audit, kept, other.Audit)
+			return err
+		})
 	})
 	return report, err
 }

@@ -1,10 +1,10 @@
 package auditlog_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -146,13 +146,23 @@ func (m *memory) Head(context.Context) (store.AuditHead, error) {
 	return m.head, m.err
 }
 
-func (m *memory) Rows(_ context.Context, from int64, _ int) ([]store.AuditRow, error) {
+// Rows returns the rows in the order of their index, as a database does, and those
+// of one index together.
+func (m *memory) Rows(_ context.Context, from int64, limit int) ([]store.AuditRow, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if from > math.MinInt64 {
-		return nil, m.err // the first batch had all
+	rows := m.rows
+	byIndex := func(a, b store.AuditRow) int { return cmp.Compare(a.Index, b.Index) }
+	if !slices.IsSortedFunc(rows, byIndex) {
+		rows = slices.SortedStableFunc(slices.Values(rows), byIndex)
 	}
-	return m.rows, m.err
+	first, _ := slices.BinarySearchFunc(rows, store.AuditRow{Index: from}, byIndex)
+	rows = rows[first:]
+	n := min(len(rows), limit)
+	for n < len(rows) && n > 0 && rows[n].Index == rows[n-1].Index {
+		n++
+	}
+	return rows[:n], m.err
 }
 
 func (m *memory) Hashes(_ context.Context, entries []int64) (map[int64][]byte, error) {
@@ -198,7 +208,13 @@ func (m *memory) at(t testing.TB, key *auditlog.Signer, size int64) auditlog.Che
 
 func (m *memory) verify(t testing.TB, checkpoints ...auditlog.Checkpoint) auditlog.Report {
 	t.Helper()
-	r, err := auditlog.Verify(t.Context(), auditlog.Origin(logID), m, checkpoints)
+	return m.verifyWith(t, nil, checkpoints...)
+}
+
+// verifyWith is verify, with others to read the log.
+func (m *memory) verifyWith(t testing.TB, others []auditlog.Rows, checkpoints ...auditlog.Checkpoint) auditlog.Report {
+	t.Helper()
+	r, err := auditlog.Verify(t.Context(), auditlog.Origin(logID), m, checkpoints, others...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,9 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math"
 	"slices"
-	"sync"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -44,55 +42,47 @@ type Rows interface {
 	Rows(ctx context.Context, from int64, limit int) ([]store.AuditRow, error)
 }
 
-// batch is how many rows are read at once.
-const batch = 5000
-
 // Verify verifies the log of that origin, by checkpoints that were kept
 // elsewhere. Without one it finds only what does not fit together within the
 // database.
-func Verify(ctx context.Context, origin string, log Rows, checkpoints []Checkpoint) (Report, error) {
-	v, err := newVerifier(origin, checkpoints)
-	if err != nil {
-		return Report{}, err
-	}
+//
+// Reading is what takes long. Others that read the same log, each as it was when
+// log was first asked or later, share it.
+func Verify(ctx context.Context, origin string, log Rows, checkpoints []Checkpoint, others ...Rows) (Report, error) {
 	head, err := log.Head(ctx)
 	if err != nil {
 		return Report{}, err
 	}
-	// Reading takes longer than verifying, and does not wait for it.
-	batches := make(chan []store.AuditRow, 1)
-	var verifying sync.WaitGroup
-	verifying.Go(func() {
-		for rows := range batches {
-			for _, r := range rows {
-				v.row(r)
-			}
+	same := true
+	for _, other := range others {
+		h, err := other.Head(ctx) // which is where its moment begins
+		if err != nil {
+			return Report{}, err
 		}
-	})
-	err = readAll(ctx, log, batches)
-	close(batches)
-	verifying.Wait()
+		same = same && h.Size == head.Size
+	}
+	report, err := verify(ctx, origin, head, append([]Rows{log}, others...), checkpoints)
+	if err != nil || report.Found == 0 || same {
+		return report, err
+	}
+	// Retention may have removed entries between one's moment and the next's.
+	return verify(ctx, origin, head, []Rows{log}, checkpoints)
+}
+
+func verify(ctx context.Context, origin string, head store.AuditHead, logs []Rows, checkpoints []Checkpoint) (Report, error) {
+	v, err := newVerifier(origin, checkpoints)
 	if err != nil {
 		return Report{}, err
 	}
-	return v.finishAt(head), nil
-}
-
-// readAll reads what should not be there, too: entries before the first one, and
-// behind the last.
-func readAll(ctx context.Context, log Rows, batches chan<- []store.AuditRow) error {
-	for from := int64(math.MinInt64); ; {
-		rows, err := log.Rows(ctx, from, batch)
-		if err != nil || len(rows) == 0 {
-			return err
+	for rows, err := range readAll(ctx, logs, head.Size) {
+		if err != nil {
+			return Report{}, err
 		}
-		batches <- rows
-		last := rows[len(rows)-1].Index
-		if last == math.MaxInt64 {
-			return nil
+		for _, r := range rows {
+			v.row(r)
 		}
-		from = last + 1
 	}
+	return v.finishAt(head), nil
 }
 
 // A verifier is given a whole log, row by row, and says whether it is the one

@@ -94,7 +94,11 @@ func TestHonestLogVerifies(t *testing.T) {
 			fmt.Fprintf(&export, `{"export":"gatehouse-audit","v":1,"origin":%q,"first":1,"size":%d,"edge":"","filtered":false}`+"\n", kept.Origin, head.Size)
 
 			start := time.Now()
-			r, err := auditlog.Verify(t.Context(), kept.Origin, tx.Audit, []auditlog.Checkpoint{kept})
+			var r auditlog.Report
+			err = in.View(t.Context(), authn.Verifier, func(other store.Tx) (err error) {
+				r, err = auditlog.Verify(t.Context(), kept.Origin, tx.Audit, []auditlog.Checkpoint{kept}, other.Audit)
+				return err
+			})
 			if err != nil {
 				return err
 			}

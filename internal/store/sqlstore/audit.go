@@ -176,26 +176,15 @@ func (t auditLog) Rows(ctx context.Context, from int64, limit int) ([]store.Audi
 	return rows[:n], nil
 }
 
-// joinedRows takes the rows apart, in two halves at the same time: it takes a
-// quarter as long as reading them does.
+// joinedRows takes the rows apart.
 func joinedRows(logs []sqlcgen.GetAuditRowsRow, separator string) ([]store.AuditRow, error) {
 	rows := make([]store.AuditRow, len(logs))
-	part := func(from, to int) error {
-		for i := from; i < to; i++ {
-			e, err := joinedEntry(logs[i].Joined, separator)
-			if err != nil {
-				return err
-			}
-			rows[i] = store.AuditRow{Index: e.Index, Hashes: logs[i].Hashes, Leaf: logs[i].Leaf, Entry: e}
+	for i, log := range logs {
+		e, err := joinedEntry(log.Joined, separator)
+		if err != nil {
+			return nil, err
 		}
-		return nil
-	}
-	middle := len(logs) / 2
-	second := make(chan error, 1)
-	go func() { second <- part(middle, len(logs)) }()
-	first := part(0, middle)
-	if err := cmp.Or(first, <-second); err != nil {
-		return nil, err
+		rows[i] = store.AuditRow{Index: e.Index, Hashes: log.Hashes, Leaf: log.Leaf, Entry: e}
 	}
 	return rows, nil
 }
