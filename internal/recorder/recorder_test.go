@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -182,20 +183,32 @@ func TestOldRecordsGo(t *testing.T) {
 	})
 }
 
-// typical returns n records like those of every day.
-func typical(n int) []usage.Record {
-	var ids []string
-	for range 8 {
-		ids = append(ids, dbgen.ID())
+// A crowd are those whose requests are recorded: 100 people with two tokens each,
+// and one provider with one key.
+type crowd struct {
+	owners, tokens []string
+	provider, key  string
+}
+
+func newCrowd() crowd {
+	c := crowd{provider: dbgen.ID(), key: dbgen.ID()}
+	for range 100 {
+		c.owners, c.tokens = append(c.owners, dbgen.ID()), append(c.tokens, dbgen.ID(), dbgen.ID())
 	}
+	return c
+}
+
+// typical returns n records like those of every day, from a time on.
+func (c crowd) typical(n int, from time.Time) []usage.Record {
 	batch := make([]usage.Record, n)
 	for i := range batch {
-		at := noon.Add(time.Duration(i) * 10 * time.Millisecond)
+		at := from.Add(time.Duration(i) * 10 * time.Millisecond)
+		who := rand.IntN(len(c.tokens))
 		batch[i] = usage.Record{
-			ID: dbgen.ID(), TokenID: ids[i%4], Token: "laptop", OwnerID: ids[i%3], Client: "claude-cli/2.1.330", ProviderID: ids[4], Provider: "anthropic",
+			ID: dbgen.ID(), TokenID: c.tokens[who], Token: "laptop", OwnerID: c.owners[who/2], Client: "claude-cli/2.1.330", ProviderID: c.provider, Provider: "anthropic",
 			Model: "claude-sonnet-4-5", ActualModel: "claude-sonnet-4-5-20250929", Endpoint: "messages", Path: "messages", Status: 200, Began: at,
 			FirstByte: 400 * time.Millisecond, Duration: 3 * time.Second, RequestBytes: 20_000, ResponseBytes: 4_000,
-			Attempts: []usage.Attempt{{KeyID: ids[5], Status: 200, Outcome: "ok", Began: at, Duration: 3 * time.Second}},
+			Attempts: []usage.Attempt{{KeyID: c.key, Status: 200, Outcome: "ok", Began: at, Duration: 3 * time.Second}},
 			Tokens:   usage.Tokens{Input: 12, Output: 400, CacheRead: 9000, CacheWrite: 800, Known: true},
 		}
 	}
@@ -204,9 +217,9 @@ func typical(n int) []usage.Record {
 
 func BenchmarkWrite(b *testing.B) {
 	s := storetest.Open(b, sqlstore.Config{Path: filepath.Join(b.TempDir(), "gatehouse.db")})
-	r, n := over(s, 0), 0
+	r, c, n := over(s, 0), newCrowd(), 0
 	for b.Loop() {
-		batch := typical(500)
+		batch := c.typical(500, noon.Add(time.Duration(n)*10*time.Millisecond))
 		if err := r.Write(b.Context(), batch); err != nil {
 			b.Fatal(err)
 		}

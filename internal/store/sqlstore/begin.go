@@ -41,10 +41,19 @@ func (l *lazyTx) ExecContext(ctx context.Context, statement string, args ...any)
 	if err := l.ready(ctx, statement); err != nil {
 		return nil, err
 	}
-	if s := l.statement(ctx, statement); s != nil {
-		return s.ExecContext(ctx, args...)
+	if l.prepared == nil {
+		return l.tx.ExecContext(ctx, statement, args...)
 	}
-	return l.tx.ExecContext(ctx, statement, args...)
+	// The driver would start a goroutine for each statement, to interrupt it. In a
+	// transaction none waits for anything, and an end of ctx ends the transaction.
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	brief := context.WithoutCancel(ctx)
+	if s := l.statement(brief, statement); s != nil {
+		return s.ExecContext(brief, args...)
+	}
+	return l.tx.ExecContext(brief, statement, args...)
 }
 
 func (l *lazyTx) QueryContext(ctx context.Context, statement string, args ...any) (*sql.Rows, error) {
