@@ -34,6 +34,19 @@ func (k providerKeys) state(providerName, keyID string) httpapi.KeyState {
 	return out
 }
 
+// targetState says whether the gateway has the provider of a target.
+func (s *Server) targetState(providerID string) client.TargetState {
+	switch p := s.table.Current().ProviderByID(providerID); {
+	case p == nil:
+		return client.TargetDeleted
+	case !p.Enabled:
+		return client.TargetDisabled
+	case p.Fault != "":
+		return client.TargetNotServed
+	}
+	return client.TargetReady
+}
+
 // find returns a provider and one of its keys, nil for what is not in the
 // snapshot.
 func (k providerKeys) find(providerName, keyID string) (*routing.Provider, *routing.Key) {

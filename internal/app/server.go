@@ -289,6 +289,7 @@ func (s *Server) handler(o Options) http.Handler {
 			}
 			return ""
 		},
+		TargetState: s.targetState,
 		Metrics:     s.metrics(o),
 		Feed:        s.feed,
 		Generation:  func() int64 { return s.table.Current().Generation },

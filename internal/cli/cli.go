@@ -53,8 +53,8 @@ func New(version string, extra ...*cobra.Command) *cobra.Command {
 		Long: `Gatehouse is a self-hosted gateway for AI providers: one URL and one revocable
 token for each person and tool, while the providers' keys stay with Gatehouse.
 
-The provider, key, token, user, role, audit, usage and dbcrypt commands talk to a
-running server. They find it by --url or GATEHOUSE_URL, and use the token in
+The provider, key, route, token, user, role, audit, usage and dbcrypt commands talk
+to a running server. They find it by --url or GATEHOUSE_URL, and use the token in
 GATEHOUSE_TOKEN; without one, and with a server on this machine, the file
 owner-token in the data directory.
 
@@ -75,7 +75,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage.`,
 	f.StringVar(&a.url, "url", "", "`URL` of the server (GATEHOUSE_URL; default "+defaultURL+")")
 	f.StringVar(&a.dataDir, "data-dir", "", "`directory` with the owner-token of a server on this machine (GATEHOUSE_DATA_DIR)")
 	complete(root, "output", "table", "json")
-	root.AddCommand(a.providerCommand(), a.keyCommand(), a.tokenCommand(), a.userCommand(), a.roleCommand(),
+	root.AddCommand(a.providerCommand(), a.keyCommand(), a.routeCommand(), a.tokenCommand(), a.userCommand(), a.roleCommand(),
 		a.whoamiCommand(), a.auditCommand(), a.usageCommand(), a.dbcryptCommand(), a.versionCommand())
 	explainErrors(root, a.explain)
 	for _, c := range extra {

@@ -130,6 +130,8 @@ func (a *app) explainRefusal(cmd *cobra.Command, e *client.Error) *failure {
 		switch {
 		case strings.Contains(cmd.Use, "PROVIDER"):
 			f.advice = append(f.advice, `"gatehouse provider list" shows the providers there are.`)
+		case strings.Contains(cmd.Use, "ROUTE"):
+			f.advice = append(f.advice, `"gatehouse route list" shows the routes there are.`)
 		case strings.Contains(cmd.Use, "USER"):
 			f.advice = append(f.advice, `"gatehouse user list" shows the users there are.`)
 		case strings.Contains(cmd.Use, "ROLE"):
@@ -169,6 +171,7 @@ var (
 		"owner":        "--owner",
 		"roles":        "--role",
 		"permissions":  "--permission",
+		"targets":      "--target",
 		"description":  "--description",
 		"installation": "--installation",
 	}

@@ -45,6 +45,8 @@ type Config struct {
 	Drain func(ctx context.Context, keyID string) bool
 	// Fault says why the gateway cannot serve a provider at all, "" if it can.
 	Fault func(providerName string) string
+	// TargetState says whether the provider of that id is there to serve a route.
+	TargetState func(providerID string) client.TargetState
 	// Metrics returns the page for Prometheus, to who may see it.
 	Metrics func(who store.Actor) (http.Handler, error)
 	// Checkpoints signs checkpoints of the audit log, and Installation names it.
@@ -107,6 +109,7 @@ func newAPI(cfg Config) *api {
 	a.registerProviders()
 	a.registerKeys()
 	a.registerKeyTests()
+	a.registerAIRoutes()
 	a.registerTokens()
 	a.registerUsers()
 	a.registerRoles()

@@ -80,6 +80,8 @@ type shared struct {
 	tried atomic.Int64
 	ready atomic.Pointer[error]
 	fault atomic.Pointer[string]
+	// target answers TargetState, if it is set.
+	target atomic.Pointer[func(string) client.TargetState]
 }
 
 // each runs fn with a server over each database.
@@ -156,6 +158,12 @@ func unheard(t *testing.T, cfg sqlstore.Config) *server {
 				return *fn
 			}
 			return ""
+		},
+		TargetState: func(id string) client.TargetState {
+			if fn := s.target.Load(); fn != nil {
+				return (*fn)(id)
+			}
+			return client.TargetReady
 		},
 		Metrics: func(who store.Actor) (http.Handler, error) {
 			if p := (rbac.Permission{Resource: rbac.Metrics, Action: rbac.Read}); who.Reach(p) != rbac.All {

@@ -59,6 +59,7 @@ func TestPagesHaveEveryItemOnce(t *testing.T) {
 		for i := range 7 {
 			want = append(want, fmt.Sprintf("p-%d", i))
 			s.provider(t, want[i])
+			s.aiRoute(t, want[i], "p-0/m")
 			dbgen.APIKey(t, s.DB, s.owner, store.APIKey{Name: fmt.Sprintf("t-%d", i)})
 			s.want(t, http.StatusCreated, "POST", providers+"/p-0/keys", fmt.Sprintf(`{"api_key":"%s","label":"k-%d"}`, s.key(fmt.Sprint(i)), i))
 		}
@@ -67,6 +68,7 @@ func TestPagesHaveEveryItemOnce(t *testing.T) {
 			want []string
 		}{
 			{providers, want},
+			{aiRoutes, want},
 			{providers + "/p-0/keys", []string{"k-0", "k-1", "k-2", "k-3", "k-4", "k-5", "k-6"}},
 			{tokens, []string{"owner-token", "t-0", "t-1", "t-2", "t-3", "t-4", "t-5", "t-6"}},
 		} {

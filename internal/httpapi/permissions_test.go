@@ -31,6 +31,7 @@ func routesOf(t *testing.T, s *server, n int) []route {
 	user := s.user(t, fmt.Sprint("person", n))
 	role := s.role(t, fmt.Sprint("made", n), "gateway:use")
 	request := s.interception(t, store.Interception{OwnerID: s.owner.ID})
+	alias := aiRoutes + "/" + s.aiRoute(t, fmt.Sprint("route.", n), p.Name+"/m").ID
 	one, key := providers+"/"+p.ID, providers+"/"+p.ID+"/keys/"+p.APIKeys[0].ID
 	return []route{
 		{"GET", providers, providers, ""},
@@ -44,6 +45,11 @@ func routesOf(t *testing.T, s *server, n int) []route {
 		{"POST", providers + "/{provider}/keys", one + "/keys", `{"api_key":"` + s.key(fmt.Sprint("d", n)) + `"}`},
 		{"GET", providers + "/{provider}/keys/{id}", providers + "/" + p.ID + "/keys/" + p.APIKeys[1].ID, ""},
 		{"PATCH", providers + "/{provider}/keys/{id}", providers + "/" + p.ID + "/keys/" + p.APIKeys[1].ID, `{"label":"x"}`},
+		{"GET", aiRoutes, aiRoutes, ""},
+		{"POST", aiRoutes, aiRoutes, fmt.Sprintf(`{"name":"r%d","targets":[{"provider":"p%d","model":"m"}]}`, n, n)},
+		{"GET", aiRoutes + "/{route}", alias, ""},
+		{"PATCH", aiRoutes + "/{route}", alias, `{"enabled":false}`},
+		{"DELETE", aiRoutes + "/{route}", alias, ""},
 		{"GET", tokens, tokens, ""},
 		{"POST", tokens, tokens, `{"name":"new","scopes":["SCOPE"]}`},
 		{"GET", tokens + "/{id}", tokens + "/" + token.ID, ""},

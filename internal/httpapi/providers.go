@@ -25,7 +25,7 @@ type ProviderPath struct {
 
 // A Precondition makes a change conditional on what was read.
 type Precondition struct {
-	IfMatch string `header:"If-Match" maxLength:"64" doc:"The revision of the provider in quotes, as its ETag has it. Without it the last write wins."`
+	IfMatch string `header:"If-Match" maxLength:"64" doc:"The revision of the provider or route in quotes, as its ETag has it. Without it the last write wins."`
 }
 
 // revision returns the revision that the change is conditional on.

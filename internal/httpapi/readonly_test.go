@@ -33,6 +33,7 @@ func TestGetChangesNothing(t *testing.T) {
 		token, _ := dbgen.APIKey(t, s.DB, s.owner, store.APIKey{})
 		user, role := s.user(t, "bea", "member"), s.role(t, "made", "gateway:use")
 		request := s.interception(t, store.Interception{OwnerID: s.owner.ID})
+		alias := s.aiRoute(t, "alias", "main/m")
 		before := s.dump(t)
 		for path, operations := range doc.Paths {
 			if operations["get"] == nil {
@@ -45,7 +46,7 @@ func TestGetChangesNothing(t *testing.T) {
 			if strings.HasPrefix(path, interceptionsPath) {
 				id = request.ID
 			}
-			filled := strings.NewReplacer("{provider}", "main", "{id}", id, "{index}", "1", "{user}", user.ID, "{role}", role.Name).Replace(path)
+			filled := strings.NewReplacer("{provider}", "main", "{id}", id, "{index}", "1", "{user}", user.ID, "{role}", role.Name, "{route}", alias.Name).Replace(path)
 			s.want(t, http.StatusOK, "GET", filled, "")
 			s.want(t, http.StatusOK, "HEAD", filled, "")
 			if after := s.dump(t); after != before {

@@ -44,6 +44,7 @@ func fixture(t *testing.T, s *server) *strings.Replacer {
 	s.provider(t, "taken")
 	s.want(t, http.StatusCreated, "POST", providers, `{"type":"openai","name":"configured","base_url":"`+vendor+`",
 		"settings":{"_type":"openai","_version":1,"organization":"org-1"}}`)
+	s.aiRoute(t, "alias", "main/m")
 	key := func(p client.Provider, i int) string { return p.APIKeys[i].ID }
 	return strings.NewReplacer(
 		"{mark}", mark, "{p}", providers+"/main", "{id}", p.ID, "{gone}", gone.ID, "{taken}", taken.ID, "{unknown}", "0190a5a0-0000-7000-8000-00000000dead",
@@ -89,7 +90,7 @@ func TestRefusals(t *testing.T) {
 
 func allRefusals() []refused {
 	var all []refused
-	for _, list := range [][]refused{createRefusals(), patchRefusals(), deletedRefusals(), keyRefusals(), tokenRefusals(), accountRefusals(), encryptionRefusals(), usageRefusals(), bodyRefusals(), queryRefusals(), pathRefusals()} {
+	for _, list := range [][]refused{createRefusals(), patchRefusals(), deletedRefusals(), keyRefusals(), tokenRefusals(), routeRefusals(), accountRefusals(), encryptionRefusals(), usageRefusals(), bodyRefusals(), queryRefusals(), pathRefusals()} {
 		all = append(all, list...)
 	}
 	return all

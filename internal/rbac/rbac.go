@@ -23,6 +23,7 @@ type Resource string
 const (
 	AIProvider    Resource = "ai_provider"
 	AIProviderKey Resource = "ai_provider_key"
+	AIRoute       Resource = "ai_route"
 	Gateway       Resource = "gateway"
 	AuditLog      Resource = "audit_log"
 	User          Resource = "user"
@@ -80,6 +81,7 @@ var crud = []Action{Create, Read, Update, Delete}
 var vocabulary = map[Resource][]Action{
 	AIProvider:    append(slices.Clone(crud), Rotate, Open),
 	AIProviderKey: append(slices.Clone(crud), Rotate, Use, Open),
+	AIRoute:       crud,
 	Gateway:       {Use, Passthrough},
 	AuditLog:      {Read, Create, Delete},
 	User:          crud,
@@ -202,7 +204,7 @@ var roles = map[Role]Grants{
 		Permission{APIKey, Read}, Permission{User, Read}, Permission{CustomRole, Read}),
 	SystemCompiler: everywhere(
 		Permission{AIProvider, Read}, Permission{AIProvider, Open}, Permission{AIProviderKey, Read}, Permission{AIProviderKey, Open},
-		Permission{APIKey, Read}, Permission{User, Read}, Permission{CustomRole, Read}),
+		Permission{AIRoute, Read}, Permission{APIKey, Read}, Permission{User, Read}, Permission{CustomRole, Read}),
 	SystemRecorder: everywhere(
 		Permission{AIProviderKey, Use}, Permission{APIKey, Use}, Permission{AuditLog, Create}, Permission{Interception, Create}),
 	SystemSeeder: everywhere(

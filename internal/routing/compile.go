@@ -49,7 +49,11 @@ func (c compiler) whole(generation int64) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return NewSnapshot(generation, providers, tokens), nil
+	routes, err := c.routes()
+	if err != nil {
+		return nil, err
+	}
+	return NewSnapshot(generation, providers, tokens).WithRoutes(routes...), nil
 }
 
 // providerByID returns nil for a provider that is gone.

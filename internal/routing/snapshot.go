@@ -23,6 +23,8 @@ type Snapshot struct {
 
 	providers     shards[string, *Provider]  // live ones, by name
 	providerNames shards[string, string]     // name by id
+	routes        shards[string, *Route]     // by name
+	routeNames    shards[string, string]     // name by id
 	tokens        shards[token.Hash, *Token] // by hash
 	tokenHashes   shards[string, token.Hash] // hash by id
 }

@@ -116,6 +116,7 @@ func (t *Table) compile(ctx context.Context, tx store.Tx, base *Snapshot) (*Snap
 // apply returns base with changes made to it.
 func (c compiler) apply(base *Snapshot, generation int64, changes []store.Change) (*Snapshot, error) {
 	providers, names := base.providers.edit(), base.providerNames.edit()
+	routes, routeNames := base.routes.edit(), base.routeNames.edit()
 	tokens, hashes := base.tokens.edit(), base.tokenHashes.edit()
 	type record struct {
 		resource rbac.Resource
@@ -154,6 +155,19 @@ func (c compiler) apply(base *Snapshot, generation int64, changes []store.Change
 				providers.set(p.Name, p)
 				names.set(p.ID, p.Name)
 			}
+		case rbac.AIRoute:
+			if name, ok := routeNames.get(ch.ID); ok {
+				routes.remove(name)
+				routeNames.remove(ch.ID)
+			}
+			r, err := c.routeByID(ch.ID)
+			if err != nil {
+				return nil, err
+			}
+			if r != nil {
+				routes.set(r.Name, r)
+				routeNames.set(r.ID, r.Name)
+			}
 		case rbac.APIKey:
 			if err := setToken(ch.ID); err != nil {
 				return nil, err
@@ -180,6 +194,7 @@ func (c compiler) apply(base *Snapshot, generation int64, changes []store.Change
 	}
 	return &Snapshot{
 		Generation: generation, providers: providers.done(), providerNames: names.done(),
+		routes: routes.done(), routeNames: routeNames.done(),
 		tokens: tokens.done(), tokenHashes: hashes.done(),
 	}, nil
 }

@@ -122,6 +122,7 @@ func TestApplyingEqualsCompilingWhole(t *testing.T) {
 		table := newTable(t, s)
 		var providers []store.Provider
 		var keys []store.ProviderKey
+		var routes []store.Route
 		var tokens []store.APIKey
 		var hashes []token.Hash
 		owner := dbgen.User(t, s.DB, store.User{})
@@ -130,10 +131,10 @@ func TestApplyingEqualsCompilingWhole(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		names := map[string]bool{}
+		names, aliases := map[string]bool{}, map[string]bool{}
 		rapid.Check(t, func(rt *rapid.T) {
 			for range rapid.IntRange(1, 5).Draw(rt, "steps") {
-				switch op := rapid.IntRange(0, 6).Draw(rt, "op"); {
+				switch op := rapid.IntRange(0, 9).Draw(rt, "op"); {
 				case op == 0 || len(providers) == 0:
 					p := dbgen.Provider(t, s.DB, store.Provider{})
 					names[p.Name] = true
@@ -157,6 +158,21 @@ func TestApplyingEqualsCompilingWhole(t *testing.T) {
 				case op == 5 && len(tokens) > 0:
 					k := tokens[rapid.IntRange(0, len(tokens)-1).Draw(rt, "token")]
 					_ = s.Update(ctx, dbgen.Owner, func(tx store.Tx) error { _, err := tx.APIKeys.Delete(ctx, k.ID); return err }) // it may be gone already
+				case op == 7:
+					p := providers[rapid.IntRange(0, len(providers)-1).Draw(rt, "provider")]
+					r := dbgen.Route(t, s.DB, store.Route{Targets: store.TargetsOf(store.Target{ProviderID: p.ID, Provider: p.Name, Model: "m"})})
+					aliases[r.Name] = true
+					routes = append(routes, r)
+				case op == 8 && len(routes) > 0:
+					r := routes[rapid.IntRange(0, len(routes)-1).Draw(rt, "route")]
+					do(func(tx store.Tx) error {
+						_, err := tx.Routes.Update(ctx, r.ID, func(r *store.Route) error { r.Enabled = !r.Enabled; return nil })
+						return err
+					})
+				case op == 9 && len(routes) > 0:
+					i := rapid.IntRange(0, len(routes)-1).Draw(rt, "route")
+					do(func(tx store.Tx) error { _, err := tx.Routes.Delete(ctx, routes[i].ID); return err })
+					routes = append(routes[:i], routes[i+1:]...)
 				case op == 6:
 					i := rapid.IntRange(0, len(providers)-1).Draw(rt, "provider")
 					gone := providers[i]
@@ -179,6 +195,11 @@ func TestApplyingEqualsCompilingWhole(t *testing.T) {
 			for name := range names {
 				if a, w := applied.Provider(name), whole.Provider(name); !reflect.DeepEqual(a, w) {
 					rt.Fatalf("provider %s: applied %+v, whole %+v", name, a, w)
+				}
+			}
+			for name := range aliases {
+				if a, w := applied.Route(name), whole.Route(name); !reflect.DeepEqual(a, w) {
+					rt.Fatalf("route %s: applied %+v, whole %+v", name, a, w)
 				}
 			}
 			for _, h := range hashes {
@@ -348,6 +369,36 @@ func BenchmarkSnapshotLookup(b *testing.B) {
 			b.Fatal("missing")
 		}
 	}
+}
+
+func TestRoutesLeadToProvidersByTheirIDs(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		ctx := t.Context()
+		p := dbgen.Provider(t, s.DB, store.Provider{Name: "one"})
+		target := store.Target{ProviderID: p.ID, Provider: "one", Model: "m/1", Weight: 3}
+		r := dbgen.Route(t, s.DB, store.Route{Name: "fast", Strategy: store.RouteWeighted, Targets: store.TargetsOf(target)})
+		table := newTable(t, s)
+		snap := table.Current()
+		got := snap.Route("fast")
+		if got == nil || got.ID != r.ID || !got.Weighted || !got.Enabled || len(got.Targets) != 1 || got.Targets[0] != (routing.Target{ProviderID: p.ID, Model: "m/1", Weight: 3}) {
+			t.Fatalf("route %+v", got)
+		}
+		if found := snap.ProviderByID(p.ID); found == nil || found.Name != "one" {
+			t.Errorf("provider %+v", found)
+		}
+		if err := s.Update(ctx, dbgen.Owner, func(tx store.Tx) error { _, err := tx.Providers.Delete(ctx, p.ID); return err }); err != nil {
+			t.Fatal(err)
+		}
+		dbgen.Provider(t, s.DB, store.Provider{Name: "one"}) // another of the name is not the one that was meant
+		after := refresh(t, s, table)
+		if after.ProviderByID(p.ID) != nil || after.Route("fast") == nil {
+			t.Errorf("after its provider was deleted: %+v, %+v", after.ProviderByID(p.ID), after.Route("fast"))
+		}
+		if snap.ProviderByID(p.ID) == nil {
+			t.Error("a reader's snapshot changed under it")
+		}
+	})
 }
 
 func TestSettingsSteerFailover(t *testing.T) {

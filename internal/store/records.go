@@ -180,6 +180,24 @@ func (k *ProviderKey) Copy() Sealed {
 	return &c
 }
 
+// A Route is a row of ai_routes: a model of our own naming, and the targets that
+// it stands for.
+type Route struct {
+	ID          string        `audit:"id,ignore"`
+	Name        string        `audit:"name,track"`
+	Description string        `audit:"description,track"` // "" is NULL
+	Enabled     bool          `audit:"enabled,track"`
+	Strategy    RouteStrategy `audit:"strategy,track"`
+	Targets     Targets       `audit:"targets,track"`
+	// Revision is raised by each change.
+	Revision  int64     `audit:"revision,ignore"`
+	CreatedAt time.Time `audit:"created_at,ignore"`
+	UpdatedAt time.Time `audit:"updated_at,ignore"`
+}
+
+// Ref implements [Record].
+func (r Route) Ref() Ref { return Ref{Resource: rbac.AIRoute, ID: r.ID, Target: r.Name} }
+
 // A User is a person.
 type User struct {
 	ID        string    `audit:"id,ignore"`

@@ -157,6 +157,7 @@ func (s Scope) Has(owner string) bool { return s.All || s.Owner != "" && s.Owner
 type Tx struct {
 	Providers      Table[Provider]
 	ProviderKeys   Table[ProviderKey]
+	Routes         Table[Route]
 	Users          Table[User]
 	Roles          Table[Role]
 	APIKeys        Table[APIKey]

@@ -24,6 +24,7 @@ func Layer(now func() time.Time, note func(store.AuditEntry)) store.Layer {
 		return store.Tx{
 			Providers:      table[store.Provider]{tx.Providers, l},
 			ProviderKeys:   table[store.ProviderKey]{tx.ProviderKeys, l},
+			Routes:         table[store.Route]{tx.Routes, l},
 			Users:          table[store.User]{tx.Users, l},
 			Roles:          table[store.Role]{tx.Roles, l},
 			APIKeys:        table[store.APIKey]{tx.APIKeys, l},

@@ -22,6 +22,7 @@ func Layer(who store.Actor, tx store.Tx) store.Tx {
 	return store.Tx{
 		Providers:      table[store.Provider]{tx.Providers, g, rbac.AIProvider, nil},
 		ProviderKeys:   table[store.ProviderKey]{tx.ProviderKeys, g, rbac.AIProviderKey, nil},
+		Routes:         table[store.Route]{tx.Routes, g, rbac.AIRoute, nil},
 		Users:          table[store.User]{tx.Users, g, rbac.User, g.mayAppoint},
 		Roles:          table[store.Role]{tx.Roles, g, rbac.CustomRole, g.mayDefine},
 		APIKeys:        table[store.APIKey]{tx.APIKeys, g, rbac.APIKey, g.mayMint},
@@ -304,7 +305,7 @@ func (c changes) Lock(ctx context.Context) error {
 
 // What changed is for whoever may read all that can change.
 func (c changes) allowed() error {
-	for _, r := range []rbac.Resource{rbac.AIProvider, rbac.AIProviderKey, rbac.APIKey, rbac.User, rbac.CustomRole} {
+	for _, r := range []rbac.Resource{rbac.AIProvider, rbac.AIProviderKey, rbac.AIRoute, rbac.APIKey, rbac.User, rbac.CustomRole} {
 		if err := c.guard.everywhere(r, rbac.Read); err != nil {
 			return err
 		}

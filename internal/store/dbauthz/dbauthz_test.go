@@ -131,7 +131,7 @@ func (s spyInterceptions) Prune(context.Context, time.Time, int) (int64, error) 
 
 func spies(r *reached) store.Tx {
 	return store.Tx{
-		Providers: spy[store.Provider]{r}, ProviderKeys: spy[store.ProviderKey]{r}, Users: spy[store.User]{r}, Roles: spy[store.Role]{r},
+		Providers: spy[store.Provider]{r}, ProviderKeys: spy[store.ProviderKey]{r}, Routes: spy[store.Route]{r}, Users: spy[store.User]{r}, Roles: spy[store.Role]{r},
 		APIKeys: spy[store.APIKey]{r}, EncryptionKeys: spy[store.EncryptionKey]{r}, Audit: spyAudit{r},
 		Secrets: spyRest{r}, Changes: spyRest{r}, LastUse: spyRest{r}, Credentials: spyRest{r},
 		Cells: spyCells{spyRest{r}}, Replicas: spyReplicas{spyRest{r}}, KeyStates: spyKeyStates{r}, Interceptions: spyInterceptions{r},
@@ -194,7 +194,7 @@ func TestNobodyReachesNothing(t *testing.T) {
 	if len(names) > 0 {
 		t.Errorf("without an actor, %q are done", names)
 	}
-	if calls != 6*5+7+3+4+1+1+3+3+6+6 {
+	if calls != 7*5+7+3+4+1+1+3+3+6+6 {
 		t.Errorf("%d operations: is a new one thought about?", calls)
 	}
 }
@@ -238,7 +238,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 	all := []string{"Get", "List", "Insert", "Update", "Delete"}
 	may := map[string]map[string][]string{
 		"owner": {
-			"Providers": all, "ProviderKeys": all, "Users": all, "Roles": all, "APIKeys": all, "EncryptionKeys": {"Get", "List", "Update"},
+			"Providers": all, "ProviderKeys": all, "Routes": all, "Users": all, "Roles": all, "APIKeys": all, "EncryptionKeys": {"Get", "List", "Update"},
 			"Audit": {"List", "Rows", "Head", "Hashes"}, "Secrets": {"Fingerprint", "Check"}, "Changes": {"Lock", "Generation", "Since", "KeyEpoch"}, "Credentials": {"ByTokenHash"},
 			"Cells": {"Count", "List"}, "Replicas": {"List"}, "Interceptions": {"Get", "List", "Usage", "Scope"},
 		},
@@ -248,7 +248,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		"auditor":                 {"Audit": {"List", "Rows", "Head", "Hashes"}, "Interceptions": {"Get", "List", "Usage", "Scope"}},
 		"bootstrap":               {"Users": {"Get", "List", "Insert"}, "APIKeys": {"Insert"}, "EncryptionKeys": {"Get", "List", "Insert"}, "Changes": {"Lock", "KeyEpoch"}, "Cells": {"Count"}},
 		"compiler": {
-			"Providers": readers, "ProviderKeys": readers, "Users": readers, "Roles": readers, "APIKeys": readers, "Secrets": {"Open", "Check"}, "Cells": {"List"},
+			"Providers": readers, "ProviderKeys": readers, "Routes": readers, "Users": readers, "Roles": readers, "APIKeys": readers, "Secrets": {"Open", "Check"}, "Cells": {"List"},
 			"Changes": {"Lock", "Generation", "Since"}, "Credentials": {"ByTokenHash"},
 		},
 		"rotator": {

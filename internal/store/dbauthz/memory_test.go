@@ -28,6 +28,7 @@ type memory struct {
 	*trace
 	providers      records[store.Provider]
 	providerKeys   records[store.ProviderKey]
+	routes         records[store.Route]
 	users          records[store.User]
 	roles          records[store.Role]
 	keys           records[store.APIKey]
@@ -39,7 +40,8 @@ func (m *memory) tx() store.Tx {
 	rest := rest{m.trace}
 	return store.Tx{
 		Providers: memTable[store.Provider]{"Providers", m, &m.providers}, ProviderKeys: memTable[store.ProviderKey]{"ProviderKeys", m, &m.providerKeys},
-		Users: memTable[store.User]{"Users", m, &m.users}, Roles: memTable[store.Role]{"Roles", m, &m.roles},
+		Routes: memTable[store.Route]{"Routes", m, &m.routes},
+		Users:  memTable[store.User]{"Users", m, &m.users}, Roles: memTable[store.Role]{"Roles", m, &m.roles},
 		APIKeys: memTable[store.APIKey]{"APIKeys", m, &m.keys}, EncryptionKeys: memTable[store.EncryptionKey]{"EncryptionKeys", m, &m.encryptionKeys},
 		Audit: memAudit{m.trace}, Secrets: rest, Changes: rest, LastUse: rest, Credentials: rest,
 		Cells: memCells{m.trace}, Replicas: memReplicas{m.trace}, KeyStates: memKeyStates{m.trace},

@@ -38,7 +38,7 @@ func needs() map[string]need {
 		"Audit.Prune":             {permissions: []string{"audit_log:delete"}, everywhere: true},
 		"Secrets.Open":            {permissions: []string{"ai_provider_key:open"}, everywhere: true},
 		"LastUse.Touch":           {permissions: []string{"ai_provider_key:use", "api_key:use"}, everywhere: true},
-		"Changes.Since":           {permissions: []string{"ai_provider:read", "ai_provider_key:read", "api_key:read", "user:read", "role:read"}, everywhere: true},
+		"Changes.Since":           {permissions: []string{"ai_provider:read", "ai_provider_key:read", "ai_route:read", "api_key:read", "user:read", "role:read"}, everywhere: true},
 		"Changes.Lock":            {permissions: []string{"ai_provider:read", "user:create", "user:update", "user:delete", "role:create", "role:update", "role:delete"}, any: true, everywhere: true},
 		"Secrets.Fingerprint":     {permissions: []string{"ai_provider_key:create"}, everywhere: true},
 		"Credentials.ByTokenHash": {permissions: []string{"api_key:read", "user:read", "role:read"}, everywhere: true},
@@ -70,7 +70,7 @@ func needs() map[string]need {
 	}
 	out["Changes.Generation"] = out["Changes.Since"]
 	for table, resource := range map[string]string{
-		"Providers": "ai_provider", "ProviderKeys": "ai_provider_key", "Users": "user", "Roles": "role", "APIKeys": "api_key", "EncryptionKeys": "encryption_key",
+		"Providers": "ai_provider", "ProviderKeys": "ai_provider_key", "Routes": "ai_route", "Users": "user", "Roles": "role", "APIKeys": "api_key", "EncryptionKeys": "encryption_key",
 	} {
 		for verb, action := range map[string]string{"Get": "read", "List": "read", "Insert": "create", "Update": "update", "Delete": "delete"} {
 			out[table+"."+verb] = need{permissions: []string{resource + ":" + action}}

@@ -60,6 +60,7 @@ func Layer(keys Keys, installation string) store.Layer {
 		return store.Tx{
 			Providers:      wrap(c, tx, tx.Providers),
 			ProviderKeys:   wrap(c, tx, tx.ProviderKeys),
+			Routes:         wrap(c, tx, tx.Routes),
 			Users:          wrap(c, tx, tx.Users),
 			Roles:          wrap(c, tx, tx.Roles),
 			APIKeys:        wrap(c, tx, tx.APIKeys),

@@ -77,6 +77,22 @@ func ProviderKey(t testing.TB, db *store.DB, k store.ProviderKey) store.Provider
 	return insert(t, db, k, func(tx store.Tx) store.Table[store.ProviderKey] { return tx.ProviderKeys })
 }
 
+// Route inserts a route: enabled, in order, with a name of its own.
+func Route(t testing.TB, db *store.DB, r store.Route) store.Route {
+	t.Helper()
+	if r.ID == "" {
+		r.ID = ID()
+	}
+	if r.Name == "" {
+		r.Name = "r-" + r.ID[24:]
+	}
+	if r.Strategy == "" {
+		r.Strategy = store.RouteInOrder
+	}
+	r.Enabled = true
+	return insert(t, db, r, func(tx store.Tx) store.Table[store.Route] { return tx.Routes })
+}
+
 // User inserts a member with a name of their own.
 func User(t testing.TB, db *store.DB, u store.User) store.User {
 	t.Helper()

@@ -34,6 +34,7 @@ type stage struct {
 	key      store.ProviderKey
 	user     store.User
 	role     store.Role
+	route    store.Route
 	token    store.APIKey
 }
 
@@ -56,6 +57,7 @@ func newStage(t *testing.T, cfg sqlstore.Config) *stage {
 	s.user = dbgen.User(t, s.DB, store.User{Name: "bea"})
 	dbgen.User(t, s.DB, store.User{Name: "ada", Roles: store.SetOf("owner")})
 	s.token, _ = dbgen.APIKey(t, s.DB, s.user, store.APIKey{})
+	s.route = dbgen.Route(t, s.DB, store.Route{Name: "fast", Targets: store.TargetsOf(store.Target{ProviderID: s.provider.ID, Provider: "main", Model: "m"})})
 	err := s.Update(t.Context(), dbgen.Owner, func(tx store.Tx) (err error) {
 		if err := catalog.Delete(t.Context(), tx, "deleted", catalog.AnyRevision); err != nil {
 			return err
@@ -131,6 +133,17 @@ func operations() []operation {
 			return err
 		}},
 		{"delete a role", owner, func(ctx context.Context, tx store.Tx, _ *stage) error { return accounts.DeleteRole(ctx, tx, "reader") }},
+		{"add a route", owner, func(ctx context.Context, tx store.Tx, _ *stage) error {
+			_, err := catalog.CreateRoute(ctx, tx, catalog.NewRoute{Name: "slow", Enabled: true, Targets: []catalog.NewTarget{{Provider: "main", Model: "m"}}})
+			return err
+		}},
+		{"change a route", owner, func(ctx context.Context, tx store.Tx, _ *stage) error {
+			_, err := catalog.UpdateRoute(ctx, tx, "fast", catalog.AnyRevision, catalog.RouteEdit{Targets: &[]catalog.NewTarget{{Provider: "main", Model: "n"}}})
+			return err
+		}},
+		{"delete a route", owner, func(ctx context.Context, tx store.Tx, s *stage) error {
+			return catalog.DeleteRoute(ctx, tx, s.route.ID, catalog.AnyRevision)
+		}},
 		{"mint a token", owner, func(ctx context.Context, tx store.Tx, s *stage) error {
 			_, _, err := authn.Mint(ctx, tx, s.user.ID, time.Now(), authn.NewToken{Name: "t", Scopes: []string{"gateway:use"}})
 			return err
@@ -159,7 +172,7 @@ func operations() []operation {
 
 // tables are what operations change; of them, audited are those of the log.
 var (
-	tables  = []string{"ai_providers", "ai_provider_keys", "users", "roles", "api_keys", "dbcrypt_keys", "changes", "installation", "replicas", "key_states", "key_drains", "interceptions"}
+	tables  = []string{"ai_providers", "ai_provider_keys", "ai_routes", "users", "roles", "api_keys", "dbcrypt_keys", "changes", "installation", "replicas", "key_states", "key_drains", "interceptions"}
 	audited = []string{"audit_logs", "audit_tree", "audit_head"}
 )
 

@@ -193,6 +193,7 @@ func (t *tx) tables() store.Tx {
 	return store.Tx{
 		Providers:      providers{t},
 		ProviderKeys:   providerKeys{t},
+		Routes:         routes{t},
 		Users:          users{t},
 		Roles:          roles{t},
 		APIKeys:        apiKeys{t},

@@ -174,6 +174,48 @@ func TestRecordsComeBackAsTheyWentIn(t *testing.T) {
 	})
 }
 
+func TestRoutesComeBackAsTheyWentIn(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		ctx := t.Context()
+		targets := []store.Target{{ProviderID: dbgen.ID(), Provider: "a", Model: "m/<&>'\"ä", Weight: 3}, {ProviderID: dbgen.ID(), Provider: "b", Model: "n"}}
+		r := dbgen.Route(t, s.DB, store.Route{Name: "z.1:x", Description: "what 'it' is", Strategy: store.RouteWeighted, Targets: store.TargetsOf(targets...)})
+		dbgen.Route(t, s.DB, store.Route{Name: "a"})
+		err := s.Update(ctx, dbgen.Owner, func(tx store.Tx) error {
+			for _, ref := range []string{r.ID, "z.1:x"} {
+				got, err := tx.Routes.Get(ctx, ref)
+				if err != nil || got != r || cmp.Diff(targets, got.Targets.Slice()) != "" || got.Revision != 1 {
+					t.Errorf("by %s: %+v, %v", ref, got, err)
+				}
+			}
+			for _, id := range []string{"", "z.1", "Z.1:X", dbgen.ID(), "' OR 1=1 --", "\x00"} {
+				if _, err := tx.Routes.Get(ctx, id); !errors.Is(err, store.ErrNotFound) {
+					t.Errorf("route %q: %v", id, err)
+				}
+			}
+			all, err := tx.Routes.List(ctx, store.Query{})
+			if err != nil || len(all) != 2 || all[0].Name != "a" || !all[0].Targets.IsEmpty() || all[1] != r {
+				t.Errorf("all: %+v, %v", all, err)
+			}
+			if rest, err := tx.Routes.List(ctx, store.Query{After: "a", Limit: 1}); err != nil || len(rest) != 1 || rest[0] != r {
+				t.Errorf("after a: %+v, %v", rest, err)
+			}
+			_, err = tx.Routes.Delete(ctx, all[0].ID)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.Update(ctx, dbgen.Owner, func(tx store.Tx) error {
+			_, err := tx.Routes.Insert(ctx, store.Route{ID: dbgen.ID(), Name: "z.1:x", Strategy: store.RouteInOrder})
+			return err
+		})
+		if taken, ok := errors.AsType[*store.ConflictError](err); !ok || taken.Field != "name" {
+			t.Errorf("a name twice: %v", err)
+		}
+	})
+}
+
 func TestNamesAreUniqueAmongLiveProviders(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *storetest.Store) {

@@ -56,7 +56,7 @@ func apiPage(root string) ([]byte, error) {
 	p := newPage("API routes",
 		"The document for programs is [openapi.json](openapi.json), which a server also gives at `/api/v1/openapi.json`. What follows is a summary of it, with the permissions that each route takes. A role grants permissions ([roles](roles.md)), and a token's scopes must cover them ([scopes](scopes.md)).",
 		"A change of a provider takes the permissions on its keys that the change is about: one that leaves `api_keys` out takes none of them but `ai_provider_key:read`.")
-	for _, tag := range []string{"Providers", "Provider keys", "Tokens", "Users", "Roles", "Audit", "Usage", "Encryption", "Server"} {
+	for _, tag := range []string{"Providers", "Provider keys", "Routes", "Tokens", "Users", "Roles", "Audit", "Usage", "Encryption", "Server"} {
 		rows := byTag[tag]
 		delete(byTag, tag)
 		slices.SortFunc(rows, func(a, b []string) int {

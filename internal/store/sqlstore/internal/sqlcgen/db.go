@@ -45,6 +45,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteAIProviderKeyStmt, err = db.PrepareContext(ctx, deleteAIProviderKey); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteAIProviderKey: %w", err)
 	}
+	if q.deleteAIRouteStmt, err = db.PrepareContext(ctx, deleteAIRoute); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteAIRoute: %w", err)
+	}
 	if q.deleteAPIKeyStmt, err = db.PrepareContext(ctx, deleteAPIKey); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteAPIKey: %w", err)
 	}
@@ -98,6 +101,15 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.getAIProvidersStmt, err = db.PrepareContext(ctx, getAIProviders); err != nil {
 		return nil, fmt.Errorf("error preparing query GetAIProviders: %w", err)
+	}
+	if q.getAIRouteByIDStmt, err = db.PrepareContext(ctx, getAIRouteByID); err != nil {
+		return nil, fmt.Errorf("error preparing query GetAIRouteByID: %w", err)
+	}
+	if q.getAIRouteByNameStmt, err = db.PrepareContext(ctx, getAIRouteByName); err != nil {
+		return nil, fmt.Errorf("error preparing query GetAIRouteByName: %w", err)
+	}
+	if q.getAIRoutesStmt, err = db.PrepareContext(ctx, getAIRoutes); err != nil {
+		return nil, fmt.Errorf("error preparing query GetAIRoutes: %w", err)
 	}
 	if q.getAPIKeyByIDStmt, err = db.PrepareContext(ctx, getAPIKeyByID); err != nil {
 		return nil, fmt.Errorf("error preparing query GetAPIKeyByID: %w", err)
@@ -234,6 +246,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertAIProviderKeyStmt, err = db.PrepareContext(ctx, insertAIProviderKey); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertAIProviderKey: %w", err)
 	}
+	if q.insertAIRouteStmt, err = db.PrepareContext(ctx, insertAIRoute); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertAIRoute: %w", err)
+	}
 	if q.insertAPIKeyStmt, err = db.PrepareContext(ctx, insertAPIKey); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertAPIKey: %w", err)
 	}
@@ -287,6 +302,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.updateAIProviderKeyStmt, err = db.PrepareContext(ctx, updateAIProviderKey); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateAIProviderKey: %w", err)
+	}
+	if q.updateAIRouteStmt, err = db.PrepareContext(ctx, updateAIRoute); err != nil {
+		return nil, fmt.Errorf("error preparing query UpdateAIRoute: %w", err)
 	}
 	if q.updateAPIKeyStmt, err = db.PrepareContext(ctx, updateAPIKey); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateAPIKey: %w", err)
@@ -356,6 +374,11 @@ func (q *Queries) Close() error {
 	if q.deleteAIProviderKeyStmt != nil {
 		if cerr := q.deleteAIProviderKeyStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteAIProviderKeyStmt: %w", cerr)
+		}
+	}
+	if q.deleteAIRouteStmt != nil {
+		if cerr := q.deleteAIRouteStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteAIRouteStmt: %w", cerr)
 		}
 	}
 	if q.deleteAPIKeyStmt != nil {
@@ -446,6 +469,21 @@ func (q *Queries) Close() error {
 	if q.getAIProvidersStmt != nil {
 		if cerr := q.getAIProvidersStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getAIProvidersStmt: %w", cerr)
+		}
+	}
+	if q.getAIRouteByIDStmt != nil {
+		if cerr := q.getAIRouteByIDStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getAIRouteByIDStmt: %w", cerr)
+		}
+	}
+	if q.getAIRouteByNameStmt != nil {
+		if cerr := q.getAIRouteByNameStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getAIRouteByNameStmt: %w", cerr)
+		}
+	}
+	if q.getAIRoutesStmt != nil {
+		if cerr := q.getAIRoutesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getAIRoutesStmt: %w", cerr)
 		}
 	}
 	if q.getAPIKeyByIDStmt != nil {
@@ -673,6 +711,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertAIProviderKeyStmt: %w", cerr)
 		}
 	}
+	if q.insertAIRouteStmt != nil {
+		if cerr := q.insertAIRouteStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertAIRouteStmt: %w", cerr)
+		}
+	}
 	if q.insertAPIKeyStmt != nil {
 		if cerr := q.insertAPIKeyStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertAPIKeyStmt: %w", cerr)
@@ -761,6 +804,11 @@ func (q *Queries) Close() error {
 	if q.updateAIProviderKeyStmt != nil {
 		if cerr := q.updateAIProviderKeyStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing updateAIProviderKeyStmt: %w", cerr)
+		}
+	}
+	if q.updateAIRouteStmt != nil {
+		if cerr := q.updateAIRouteStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing updateAIRouteStmt: %w", cerr)
 		}
 	}
 	if q.updateAPIKeyStmt != nil {
@@ -859,6 +907,7 @@ type Queries struct {
 	countUsersOfRoleStmt                  *sql.Stmt
 	deleteAIProviderByIDStmt              *sql.Stmt
 	deleteAIProviderKeyStmt               *sql.Stmt
+	deleteAIRouteStmt                     *sql.Stmt
 	deleteAPIKeyStmt                      *sql.Stmt
 	deleteAuditLogsBelowStmt              *sql.Stmt
 	deleteChangesBeforeStmt               *sql.Stmt
@@ -877,6 +926,9 @@ type Queries struct {
 	getAIProviderKeysByProviderIDStmt     *sql.Stmt
 	getAIProviderKeysOfProvidersStmt      *sql.Stmt
 	getAIProvidersStmt                    *sql.Stmt
+	getAIRouteByIDStmt                    *sql.Stmt
+	getAIRouteByNameStmt                  *sql.Stmt
+	getAIRoutesStmt                       *sql.Stmt
 	getAPIKeyByIDStmt                     *sql.Stmt
 	getAPIKeyByTokenHashStmt              *sql.Stmt
 	getAPIKeysStmt                        *sql.Stmt
@@ -922,6 +974,7 @@ type Queries struct {
 	getUsersStmt                          *sql.Stmt
 	insertAIProviderStmt                  *sql.Stmt
 	insertAIProviderKeyStmt               *sql.Stmt
+	insertAIRouteStmt                     *sql.Stmt
 	insertAPIKeyStmt                      *sql.Stmt
 	insertAuditLogStmt                    *sql.Stmt
 	insertChangeStmt                      *sql.Stmt
@@ -940,6 +993,7 @@ type Queries struct {
 	touchAPIKeyStmt                       *sql.Stmt
 	updateAIProviderStmt                  *sql.Stmt
 	updateAIProviderKeyStmt               *sql.Stmt
+	updateAIRouteStmt                     *sql.Stmt
 	updateAPIKeyStmt                      *sql.Stmt
 	updateAuditHeadStmt                   *sql.Stmt
 	updateDBCryptKeyStmt                  *sql.Stmt
@@ -963,6 +1017,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		countUsersOfRoleStmt:                  q.countUsersOfRoleStmt,
 		deleteAIProviderByIDStmt:              q.deleteAIProviderByIDStmt,
 		deleteAIProviderKeyStmt:               q.deleteAIProviderKeyStmt,
+		deleteAIRouteStmt:                     q.deleteAIRouteStmt,
 		deleteAPIKeyStmt:                      q.deleteAPIKeyStmt,
 		deleteAuditLogsBelowStmt:              q.deleteAuditLogsBelowStmt,
 		deleteChangesBeforeStmt:               q.deleteChangesBeforeStmt,
@@ -981,6 +1036,9 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getAIProviderKeysByProviderIDStmt:     q.getAIProviderKeysByProviderIDStmt,
 		getAIProviderKeysOfProvidersStmt:      q.getAIProviderKeysOfProvidersStmt,
 		getAIProvidersStmt:                    q.getAIProvidersStmt,
+		getAIRouteByIDStmt:                    q.getAIRouteByIDStmt,
+		getAIRouteByNameStmt:                  q.getAIRouteByNameStmt,
+		getAIRoutesStmt:                       q.getAIRoutesStmt,
 		getAPIKeyByIDStmt:                     q.getAPIKeyByIDStmt,
 		getAPIKeyByTokenHashStmt:              q.getAPIKeyByTokenHashStmt,
 		getAPIKeysStmt:                        q.getAPIKeysStmt,
@@ -1026,6 +1084,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getUsersStmt:                          q.getUsersStmt,
 		insertAIProviderStmt:                  q.insertAIProviderStmt,
 		insertAIProviderKeyStmt:               q.insertAIProviderKeyStmt,
+		insertAIRouteStmt:                     q.insertAIRouteStmt,
 		insertAPIKeyStmt:                      q.insertAPIKeyStmt,
 		insertAuditLogStmt:                    q.insertAuditLogStmt,
 		insertChangeStmt:                      q.insertChangeStmt,
@@ -1044,6 +1103,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		touchAPIKeyStmt:                       q.touchAPIKeyStmt,
 		updateAIProviderStmt:                  q.updateAIProviderStmt,
 		updateAIProviderKeyStmt:               q.updateAIProviderKeyStmt,
+		updateAIRouteStmt:                     q.updateAIRouteStmt,
 		updateAPIKeyStmt:                      q.updateAPIKeyStmt,
 		updateAuditHeadStmt:                   q.updateAuditHeadStmt,
 		updateDBCryptKeyStmt:                  q.updateDBCryptKeyStmt,

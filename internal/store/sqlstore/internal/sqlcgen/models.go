@@ -89,6 +89,18 @@ type AIProviderKey struct {
 	Weight         int64
 }
 
+type AIRoute struct {
+	ID          string
+	Name        string
+	Description sql.NullString
+	Enabled     bool
+	Strategy    string
+	Targets     string
+	Revision    int64
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+}
+
 type APIKey struct {
 	ID          string
 	Name        string
