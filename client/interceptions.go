@@ -39,6 +39,8 @@ type Interception struct {
 
 // An Attempt is one try at a provider with one key.
 type Attempt struct {
+	ProviderID  string    `json:"provider_id" doc:"The id of the provider."`
+	Provider    string    `json:"provider" doc:"The name of the provider."`
 	KeyID       string    `json:"key_id" doc:"The id of the provider key; empty for a provider without keys."`
 	Status      int       `json:"status" doc:"What the provider answered; 0: nothing."`
 	Outcome     string    `json:"outcome" doc:"How it ended, such as ok, rate_limited or timeout."`

@@ -66,7 +66,7 @@ var law = map[string]rule{
 	// The gateway. Of these only routing knows the store, to compile from it.
 	"internal/gateway": {
 		own: []string{
-			"internal/breaker", "internal/journal", "internal/keypool", "internal/netguard", "internal/quota", "internal/routing", "internal/secret",
+			"internal/breaker", "internal/journal", "internal/keypool", "internal/netguard", "internal/quota", "internal/registry", "internal/routing", "internal/secret",
 			"internal/token", "internal/transport", "internal/upstream", "internal/upstream/anthropic", "internal/upstream/azure", "internal/upstream/bedrock", "internal/upstream/openai", "internal/usage",
 		},
 		modules: []string{uuid, gjson},

@@ -110,6 +110,22 @@ func (s *Set) Admit(c *Circuit) (trial bool, wait time.Duration, ok bool) {
 	return true, 0, true
 }
 
+// Wait returns after how long to come again, zero if a request would be admitted
+// now. It admits none.
+func (s *Set) Wait(c *Circuit) time.Duration {
+	until := c.until.Load()
+	if until == 0 {
+		return 0
+	}
+	switch now := s.now().UnixNano(); {
+	case now < until:
+		return time.Duration(until - now)
+	case now < c.trial.Load():
+		return time.Second
+	}
+	return 0
+}
+
 // Abandon lets another request be the trial.
 func (c *Circuit) Abandon() { c.trial.Store(0) }
 

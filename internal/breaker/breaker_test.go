@@ -71,6 +71,36 @@ func TestACircuitFromFirstFailureToRecovery(t *testing.T) {
 }
 
 // A trial that is never heard of again does not keep the circuit shut.
+func TestWaitIsWhatAdmitWouldSay(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1000, 0)
+	s := New(func() time.Time { return now })
+	c := s.Circuit("x", 0)
+	if w := s.Wait(c); w != 0 {
+		t.Errorf("closed: %v", w)
+	}
+	fail(s, c, after)
+	if w := s.Wait(c); w != first {
+		t.Errorf("open: %v", w)
+	}
+	now = now.Add(first)
+	for range 2 { // to look is not to try
+		if w := s.Wait(c); w != 0 {
+			t.Errorf("when its time is up: %v", w)
+		}
+	}
+	if trial, _, ok := s.Admit(c); !trial || !ok {
+		t.Error("no trial is let through")
+	}
+	if w := s.Wait(c); w != time.Second {
+		t.Errorf("while a trial is under way: %v", w)
+	}
+	c.Succeeded()
+	if w := s.Wait(c); w != 0 {
+		t.Errorf("closed again: %v", w)
+	}
+}
+
 func TestALostTrialIsReplaced(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -1,5 +1,5 @@
-// Package catalog holds the rules of providers and their keys: what each may
-// be, and which changes belong together. It works on the tables of a
+// Package catalog holds the rules of providers, their keys and routes to them:
+// what each may be, and which changes belong together. It works on the tables of a
 // transaction, so authorisation, audit and sealing are the store's.
 package catalog
 

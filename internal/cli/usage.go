@@ -251,6 +251,9 @@ func requestRows(w io.Writer, r client.Interception) {
 			text += fmt.Sprintf(" (%d)", t.Status)
 		}
 		text += ", " + span(t.DurationMS)
+		if t.ProviderID != r.ProviderID {
+			text += ", provider " + t.Provider
+		}
 		if t.KeyID != "" {
 			text += ", key " + t.KeyID
 		}

@@ -22,35 +22,44 @@ import (
 const maxErrorBody = 64 << 10
 
 // attempt tries the provider's keys in turn until one gives an answer to relay,
-// or none is left.
-func (x *exchange) attempt() {
-	if j := x.g.cfg.Journal; j != nil {
-		x.ticket = j.Begin(&x.rec)
-	}
+// or none is left. It reports whether the client has its answer; it always has if
+// there is no other target.
+func (x *exchange) attempt() (answered bool) {
+	x.note()
 	if len(x.provider.Keys) == 0 {
-		x.try(nil, true, false)
-		return
+		return x.try(nil, true, false)
 	}
 	turn := x.g.cfg.Pool.Order(x.provider)
 	defer turn.End()
 	n := turn.Len()
 	if n == 0 {
-		x.nothingUsable(turn.Short)
-		return
+		return x.nothingUsable(turn.Short)
 	}
 	if !x.body.replayable {
 		n = 1
 	}
 	for i := range n {
 		if x.try(turn.Key(i), i == n-1, false) {
-			return
+			return true
 		}
+		if x.journey.leaving {
+			break
+		}
+	}
+	return false
+}
+
+// note writes down that the request goes out, once.
+func (x *exchange) note() {
+	if j := x.g.cfg.Journal; j != nil && !x.noted {
+		x.noted = true
+		x.ticket = j.Begin(&x.rec)
 	}
 }
 
 // try sends the request once, with key if it is not nil. It reports whether the
-// client has its answer; it always has after the last try. Again is set on the
-// second try with the same key.
+// client has its answer; it always has after the last try with the last target.
+// Last says that it is the last key, and again that it is the second try with it.
 func (x *exchange) try(key *routing.Key, last, again bool) (answered bool) {
 	cfg := &x.g.cfg
 	t := tryState{x: x, key: key, last: last, again: again, began: cfg.Now(), index: len(x.rec.Attempts)}
@@ -68,8 +77,7 @@ func (x *exchange) try(key *routing.Key, last, again bool) (answered bool) {
 	x.watch.attempt(ctx.cancel)
 	req, err := t.request(ctx)
 	if err != nil {
-		t.unsendable(err)
-		return true
+		return t.unsendable(err)
 	}
 	res, err := cfg.Transport.RoundTrip(req)
 	if b := x.body.sent; b != nil {
@@ -92,8 +100,7 @@ func (x *exchange) try(key *routing.Key, last, again bool) (answered bool) {
 	switch {
 	case res.StatusCode < 200 || res.StatusCode >= 300 && res.StatusCode < 400:
 		t.note().Outcome = usage.Redirect
-		x.refuse(redirected)
-		return true
+		return x.pass(redirected, redirected.message, 0)
 	case res.StatusCode < 300:
 		t.note().Outcome = usage.OK
 		t.report(keypool.Outcome{})
@@ -253,6 +260,13 @@ func (t *tryState) failed(res *http.Response) (answered bool) {
 		t.report(keypool.Outcome{Reason: means.reason, RetryAfter: ask, Status: res.StatusCode})
 	}
 	if t.movesOn(means.cause) {
+		if t.last && means.reason == keypool.RateLimited {
+			_, short := x.g.cfg.Pool.Shortage(x.provider.Keys)
+			x.journey.waitFor(short.Wait)
+		}
+		return false
+	}
+	if t.lacksModel(res.StatusCode, text) {
 		return false
 	}
 	switch {
@@ -298,13 +312,13 @@ func (t *tryState) turnedAway(verdict upstream.Verdict, ask time.Duration) {
 	}
 }
 
-// nothingUsable answers when there are keys and none may be tried.
-func (x *exchange) nothingUsable(short keypool.Shortage) {
+// nothingUsable goes on or answers when there are keys and none may be tried.
+func (x *exchange) nothingUsable(short keypool.Shortage) (answered bool) {
 	switch {
 	case short.Cooling > 0:
-		x.answer(rateLimited, rateLimited.message, short.Wait)
+		return x.pass(rateLimited, rateLimited.message, short.Wait)
 	case short.Failed > 0:
-		x.refuse(keysFailed)
+		return x.pass(keysFailed, keysFailed.message, 0)
 	default:
 		var why []string
 		if short.Disabled > 0 {
@@ -316,7 +330,7 @@ func (x *exchange) nothingUsable(short keypool.Shortage) {
 		if short.Unreadable > 0 {
 			why = append(why, "unreadable")
 		}
-		x.answer(noUsableKey, noUsableKey.message+" All are "+strings.Join(why, " or ")+".", 0)
+		return x.pass(noUsableKey, noUsableKey.message+" All are "+strings.Join(why, " or ")+".", 0)
 	}
 }
 

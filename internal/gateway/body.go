@@ -17,6 +17,7 @@ type body struct {
 	replayable bool
 	held       []byte    // if replayable; empty is no body
 	buf        *buffer   // what held is part of
+	large      bool      // it is larger than may be held
 	sent       *heldBody // what the current attempt sends
 	reserved   int64     // of the memory for bodies, to be given back
 
@@ -35,6 +36,7 @@ func (x *exchange) hold() *refusal {
 		return nil
 	case r.ContentLength > 0:
 		if r.ContentLength > most || !x.reserve(r.ContentLength) {
+			x.body.large = r.ContentLength > most
 			x.stream(nil, r.ContentLength)
 			return nil
 		}
@@ -89,6 +91,7 @@ func (x *exchange) holdChunked(most int64) *refusal {
 		case err != nil && !errors.Is(err, io.EOF):
 			return x.bodyError(err)
 		case int64(have) > most:
+			x.body.large = true
 			x.stream(grown.b[:have], -1)
 			return nil
 		}

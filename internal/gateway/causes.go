@@ -9,9 +9,10 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/usage"
 )
 
-// movesOn reports whether the request goes on to the next key.
+// movesOn reports whether the request goes on to the next key, or to the next
+// target after the last one.
 func (t *tryState) movesOn(cause routing.Causes) bool {
-	return !t.last && cause != 0 && t.x.provider.Final&cause == 0
+	return cause != 0 && t.x.provider.Final&cause == 0 && (!t.last || t.x.another())
 }
 
 // mayBeBilled reports whether the vendor may charge for an attempt that it gave

@@ -35,8 +35,10 @@ type request struct {
 	r   *http.Request
 	ctl http.ResponseController
 
-	// dialect is what errors are written in: guessed from the request until the
-	// provider is known.
+	// client is the dialect of the client, which errors are written in: guessed
+	// from the request until the provider or the path settles it. dialect is that
+	// of the provider.
+	client   *upstream.Dialect
 	dialect  *upstream.Dialect
 	token    *routing.Token
 	provider *routing.Provider
@@ -48,9 +50,11 @@ type request struct {
 	trial    bool             // the circuit waits to hear of this request
 	answered bool             // by the provider, to one attempt at least
 	failed   bool             // to get an answer, in one attempt at least
+	journey  journey          // of a request under the URL for all providers
 
 	rec      usage.Record
 	ticket   journal.Ticket
+	noted    bool             // the ticket is for it
 	attempts [2]usage.Attempt // backs rec.Attempts
 
 	wrote bool // the status has been sent
@@ -83,11 +87,15 @@ func (g *Gateway) begin(w http.ResponseWriter, r *http.Request) *exchange {
 // serve decides, and answers or relays.
 func (x *exchange) serve() {
 	dest, bad := parsePath(rawPath(x.r))
-	x.dialect = x.g.claimed(dest.path, x.r.Header)
+	x.client = x.g.claimed(dest.path, x.r.Header)
 
 	snapshot := x.g.cfg.Snapshot()
 	if r := x.authenticate(snapshot); r != nil {
 		x.refuse(r)
+		return
+	}
+	if bad == nil && dest.shared {
+		x.serveShared(snapshot, dest.path)
 		return
 	}
 	if bad == nil {
@@ -115,17 +123,16 @@ func (x *exchange) admit(s *routing.Snapshot, dest destination) *refusal {
 	x.rec.ProviderID, x.rec.Provider = p.ID, p.Name
 	d := x.g.byName[p.Dialect]
 	if d != nil {
-		x.dialect = d
+		x.client, x.dialect = d, d
 	}
 	switch {
 	case !p.Enabled:
 		return providerDisabled
 	case p.Fault != "" || d == nil || p.BaseURL == nil:
 		return providerFault
-	case !methods[x.r.Method]:
-		return badMethod
-	case upgrades(x.r.Header):
-		return upgradeRefused
+	}
+	if bad := x.admitForm(); bad != nil {
+		return bad
 	}
 	x.provider, x.path = p, dest.path
 	x.endpoint = d.Endpoint(x.r.Method, dest.path)
@@ -139,6 +146,17 @@ func (x *exchange) admit(s *routing.Snapshot, dest destination) *refusal {
 		return noPassthrough
 	}
 	return x.admitPathModel()
+}
+
+// admitForm decides on the form of the request.
+func (x *exchange) admitForm() *refusal {
+	switch {
+	case !methods[x.r.Method]:
+		return badMethod
+	case upgrades(x.r.Header):
+		return upgradeRefused
+	}
+	return nil
 }
 
 // receive takes in the body, if it is to be held, and with it the model.
@@ -171,11 +189,12 @@ func (x *exchange) answer(r *refusal, message string, retryAfter time.Duration) 
 		h["Allow"] = []string{"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}
 	}
 	if retryAfter > 0 {
+		retryAfter = x.journey.soonest(retryAfter)
 		seconds := (retryAfter + time.Second - 1) / time.Second
 		h["Retry-After"] = []string{strconv.FormatInt(int64(seconds), 10)}
 	}
 	x.body.mindConnection(h)
-	body := x.dialect.AppendError(nil, upstream.Error{Status: r.status, Code: r.code, Message: message, RequestID: x.rec.ID})
+	body := x.client.AppendError(nil, upstream.Error{Status: r.status, Code: r.code, Message: message, RequestID: x.rec.ID})
 	h["Content-Type"] = []string{"application/json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	x.wrote = true

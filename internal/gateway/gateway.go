@@ -2,8 +2,10 @@
 // provider and a key, relays, and records.
 //
 // A request is decided in this order: its credentials, its path, its provider,
-// what its token may do, its body. Then it is tried with one key after the other
-// until an upstream answers; nothing reaches the client before that. From then
+// what its token may do, its body. Under the one URL for all providers it is the
+// model in the body that says which targets there are. Then it is tried with one
+// key after the other, and one target after the other, until an upstream answers;
+// nothing reaches the client before that. From then
 // on bytes pass unchanged in both directions, each chunk as it comes, and an
 // upstream that breaks off is shown to the client as a connection that breaks
 // off. Headers pass by list, see [RequestHeaders] and [ResponseHeaders]. The
@@ -33,6 +35,7 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/journal"
 	"github.com/gatehousehq/gatehouse/internal/keypool"
 	"github.com/gatehousehq/gatehouse/internal/quota"
+	"github.com/gatehousehq/gatehouse/internal/registry"
 	"github.com/gatehousehq/gatehouse/internal/routing"
 	"github.com/gatehousehq/gatehouse/internal/upstream"
 	"github.com/gatehousehq/gatehouse/internal/upstream/anthropic"
@@ -103,7 +106,8 @@ type Gateway struct {
 	requestHeaders  headerSet
 	responseHeaders headerSet
 
-	quotas *quota.Book // of tokens, and of providers
+	quotas *quota.Book                       // of tokens, and of providers
+	spins  *registry.Registry[atomic.Uint64] // turns by weight, by route id
 
 	replayLeft atomic.Int64
 	exchanges  sync.Pool
@@ -133,6 +137,7 @@ func New(cfg Config) *Gateway {
 	}
 	g := &Gateway{
 		quotas: quota.New(cfg.Now),
+		spins:  registry.New[atomic.Uint64](),
 		cfg:    cfg,
 		byName: map[routing.Dialect]*upstream.Dialect{
 			routing.OpenAI: o, routing.Anthropic: a, routing.Azure: azure.Dialect(), routing.Bedrock: bedrock.Dialect(),

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,6 +45,7 @@ type house struct {
 
 	mu        sync.Mutex
 	providers map[string]*routing.Provider
+	routes    map[string]*routing.Route
 	tokens    map[token.Hash]*routing.Token
 	uses      []string // "token/key"
 	now       time.Time
@@ -56,7 +58,7 @@ func newHouse(t *testing.T, change ...func(*gateway.Config)) *house {
 	t.Helper()
 	h := &house{
 		t: t, records: make(chan usage.Record, 1000),
-		providers: map[string]*routing.Provider{}, tokens: map[token.Hash]*routing.Token{},
+		providers: map[string]*routing.Provider{}, routes: map[string]*routing.Route{}, tokens: map[token.Hash]*routing.Token{},
 		now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
 	}
 	h.pool = keypool.New(h.clock, keypool.Config{})
@@ -113,7 +115,7 @@ func (h *house) publish() {
 	for _, p := range h.providers {
 		list = append(list, p)
 	}
-	h.snapshot.Store(routing.NewSnapshot(1, list, maps.Clone(h.tokens)))
+	h.snapshot.Store(routing.NewSnapshot(1, list, maps.Clone(h.tokens)).WithRoutes(slices.Collect(maps.Values(h.routes))...))
 }
 
 func (h *house) addToken(rec *routing.Token) secret.Text {
@@ -136,9 +138,32 @@ func (h *house) addProvider(p *routing.Provider) *routing.Provider {
 	return p
 }
 
+// addRoute adds a route, in order, to targets of the form PROVIDER/MODEL of
+// providers that were added by their names. It may be changed by change.
+func (h *house) addRoute(name string, targets []string, change ...func(*routing.Route)) {
+	r := &routing.Route{ID: "r-" + name, Name: name, Enabled: true}
+	for _, t := range targets {
+		provider, model, _ := strings.Cut(t, "/")
+		r.Targets = append(r.Targets, routing.Target{ProviderID: "p-" + provider, Model: model, Weight: 1})
+	}
+	for _, f := range change {
+		f(r)
+	}
+	h.mu.Lock()
+	h.routes[name] = r
+	h.mu.Unlock()
+	h.publish()
+}
+
 // upstream starts a server and adds a provider for it, named like the dialect,
 // with the keys.
 func (h *house) upstream(dialect routing.Dialect, handler http.HandlerFunc, keys ...routing.Key) *routing.Provider {
+	h.t.Helper()
+	return h.named(string(dialect), dialect, handler, keys...)
+}
+
+// named is upstream with a name for the provider.
+func (h *house) named(name string, dialect routing.Dialect, handler http.HandlerFunc, keys ...routing.Key) *routing.Provider {
 	h.t.Helper()
 	srv := httptest.NewServer(handler)
 	h.t.Cleanup(srv.Close)
@@ -146,7 +171,7 @@ func (h *house) upstream(dialect routing.Dialect, handler http.HandlerFunc, keys
 	if dialect == routing.OpenAI {
 		base += "/v1"
 	}
-	return h.addProvider(&routing.Provider{Name: string(dialect), Dialect: dialect, Enabled: true, BaseURL: mustURL(h.t, base), Keys: keys})
+	return h.addProvider(&routing.Provider{Name: name, Dialect: dialect, Enabled: true, BaseURL: mustURL(h.t, base), Keys: keys})
 }
 
 func mustURL(t testing.TB, s string) *url.URL {

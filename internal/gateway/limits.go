@@ -4,65 +4,86 @@ import (
 	"time"
 
 	"github.com/gatehousehq/gatehouse/internal/quota"
+	"github.com/gatehousehq/gatehouse/internal/upstream"
 )
 
 // places are what a request holds while it is under way.
 type places struct{ token, provider quota.Slot }
 
-func (p *places) free() {
-	p.token.Free()
-	p.provider.Free()
-	*p = places{}
-}
-
 // enter holds the request to the limits of its token and its provider, and keeps
 // it from a provider that does not answer. It reports whether the request may go
 // on; if not, it has its answer.
 func (x *exchange) enter() bool {
-	if !x.provider.NoBreaker {
-		var wait time.Duration
-		var ok bool
-		x.circuit = x.g.cfg.Breakers.Circuit(x.provider.ID, x.endpointNumber())
-		if x.trial, wait, ok = x.g.cfg.Breakers.Admit(x.circuit); !ok {
-			x.answer(circuitOpen, circuitOpen.message, wait)
-			return false
-		}
+	bad, wait := x.admitCircuit()
+	if bad == nil {
+		bad, wait = x.admitToken()
 	}
-	token := quota.Limits{PerMinute: x.token.RPM, AtOnce: x.token.Concurrency}
-	slot, result, wait := x.g.quotas.Admit(x.token.ID, token)
+	if bad == nil {
+		bad, wait = x.admitPlace()
+	}
+	if bad != nil {
+		x.answer(bad, bad.message, wait)
+	}
+	return bad == nil
+}
+
+func (x *exchange) admitCircuit() (bad *refusal, wait time.Duration) {
+	if x.provider.NoBreaker {
+		return nil, 0
+	}
+	var ok bool
+	x.circuit = x.g.cfg.Breakers.Circuit(x.provider.ID, endpointNumber(x.dialect, x.endpoint))
+	if x.trial, wait, ok = x.g.cfg.Breakers.Admit(x.circuit); !ok {
+		return circuitOpen, wait
+	}
+	return nil, 0
+}
+
+func (x *exchange) admitToken() (bad *refusal, wait time.Duration) {
+	slot, result, wait := x.g.quotas.Admit(x.token.ID, quota.Limits{PerMinute: x.token.RPM, AtOnce: x.token.Concurrency})
 	x.places.token = slot
 	switch result {
 	case quota.TooMany:
-		x.answer(tokenRate, tokenRate.message, wait)
-		return false
+		return tokenRate, wait
 	case quota.TooManyAtOnce:
-		x.answer(tokenBusy, tokenBusy.message, wait)
-		return false
+		return tokenBusy, wait
 	}
+	return nil, 0
+}
+
+func (x *exchange) admitPlace() (bad *refusal, wait time.Duration) {
+	var result quota.Result
 	x.places.provider, result, wait = x.g.quotas.Admit(x.provider.ID, quota.Limits{AtOnce: x.provider.MaxConcurrency})
 	if result != quota.Admitted {
-		x.answer(providerBusy, providerBusy.message, wait)
-		return false
+		return providerBusy, wait
 	}
-	return true
+	return nil, 0
 }
 
 // endpointNumber is 0 for what is passed through, and else the place of the
 // endpoint in its dialect, from 1.
-func (x *exchange) endpointNumber() int {
-	for i := range x.dialect.Endpoints {
-		if x.endpoint == &x.dialect.Endpoints[i] {
+func endpointNumber(d *upstream.Dialect, e *upstream.Endpoint) int {
+	for i := range d.Endpoints {
+		if e == &d.Endpoints[i] {
 			return i + 1
 		}
 	}
 	return 0
 }
 
-// leave gives up what enter took. The provider has failed a request that none of
-// its keys brought an answer to: what one key of several does not get is no sign
-// that the provider is down.
+// leave gives up what enter took.
 func (x *exchange) leave() {
-	x.places.free()
+	x.leaveProvider()
+	x.places.token.Free()
+	x.places = places{}
+}
+
+// leaveProvider gives up what is the provider's. It has failed a request that none
+// of its keys brought an answer to: what one key of several does not get is no
+// sign that the provider is down.
+func (x *exchange) leaveProvider() {
+	x.places.provider.Free()
+	x.places.provider = quota.Slot{}
 	switch {
 	case x.circuit == nil:
 	case x.failed && !x.answered:
@@ -70,6 +91,7 @@ func (x *exchange) leave() {
 	case x.trial && !x.answered:
 		x.circuit.Abandon()
 	}
+	x.circuit, x.trial, x.answered, x.failed = nil, false, false, false
 }
 
 // tellCircuit says whether the provider answered an attempt.

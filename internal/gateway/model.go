@@ -77,13 +77,22 @@ func firstModel(body []byte) string {
 // is not quite JSON, a key that comes twice, or one that only some take for
 // "model".
 func soleModel(body []byte) (string, bool) {
+	model, _, ok := findModel(body)
+	return model, ok
+}
+
+// A span is where a value stands in a body.
+type span struct{ from, to int }
+
+// findModel is soleModel, and says where the value of the model stands.
+func findModel(body []byte) (string, span, bool) {
 	// Not gjson's own check: that one recurses as deep as the body is nested.
 	if !json.Valid(body) {
-		return "", false
+		return "", span{}, false
 	}
 	doc := gjson.ParseBytes(body)
 	if !doc.IsObject() {
-		return "", false
+		return "", span{}, false
 	}
 	var model gjson.Result
 	found, clear := 0, true
@@ -96,15 +105,15 @@ func soleModel(body []byte) (string, bool) {
 		return clear
 	})
 	if found != 1 || !clear {
-		return "", false
+		return "", span{}, false
 	}
 	// Half a surrogate pair, or bytes that are not UTF-8, decode to different
 	// things in different languages.
 	var s string
 	if json.Unmarshal([]byte(model.Raw), &s) != nil || s != model.Str || strings.ContainsRune(s, '\uFFFD') {
-		return "", false
+		return "", span{}, false
 	}
-	return s, true
+	return s, span{model.Index, model.Index + len(model.Raw)}, true
 }
 
 // plainJSON reports whether the headers leave no doubt that a body is JSON in

@@ -6,9 +6,12 @@ import (
 	"strings"
 )
 
-// reserved are the first segments under /ai that no provider can have. They are
-// served as 404 until they mean something.
-var reserved = []string{"v1", "providers", "proxy"}
+// shared is the first segment under /ai of the one URL for all providers.
+const shared = "v1"
+
+// reserved are the first segments under /ai that no provider can have. Those but
+// shared are served as 404 until they mean something.
+var reserved = []string{shared, "providers", "proxy"}
 
 // Reserved returns the first segments under [Prefix] that cannot be the name of
 // a provider.
@@ -16,6 +19,7 @@ func Reserved() []string { return slices.Clone(reserved) }
 
 // A destination is what a path says.
 type destination struct {
+	shared   bool // it is the URL for all providers, and provider is empty
 	provider string
 	path     string // raw, after /v1/
 }
@@ -42,7 +46,12 @@ func parsePath(raw string) (destination, *refusal) {
 		return destination{}, badPath
 	}
 	first, rest, _ := strings.Cut(rest, "/")
-	if slices.Contains(reserved, first) {
+	switch {
+	case first == shared && rest == "":
+		return destination{}, noPath
+	case first == shared:
+		return destination{shared: true, path: rest}, nil
+	case slices.Contains(reserved, first):
 		return destination{path: rest}, reservedPath
 	}
 	version, path, _ := strings.Cut(rest, "/")

@@ -36,21 +36,22 @@ func (t *tryState) prepare(req *http.Request) error {
 // errNotHeld is a body that would have to be taken apart, and is too large.
 var errNotHeld = errors.New("gateway: the body is not held")
 
-// unsendable answers where no request could be made.
-func (t *tryState) unsendable(err error) {
+// unsendable goes on to the next target, or answers, where no request could be
+// made.
+func (t *tryState) unsendable(err error) (answered bool) {
 	x := t.x
 	bad, ok := errors.AsType[*upstream.RequestError](err)
 	switch {
 	case errors.Is(err, errNotHeld):
 		t.note().Outcome = bodyNotHeld.reason
-		x.refuse(bodyNotHeld)
+		return x.pass(bodyNotHeld, bodyNotHeld.message, 0)
 	case ok:
 		t.note().Outcome = notForUpstream.reason
 		refused := *notForUpstream
 		refused.status = bad.Status
-		x.answer(&refused, bad.Message, 0)
+		return x.pass(&refused, bad.Message, 0)
 	default:
 		t.note().Outcome = providerFault.reason
-		x.refuse(providerFault)
+		return x.pass(providerFault, providerFault.message, 0)
 	}
 }

@@ -60,6 +60,34 @@ var (
 		http.StatusNotFound, "", "reserved_path",
 		"This path is reserved and serves nothing. Name a provider: /ai/{provider}/v1/….",
 	}
+	noSharedPath = &refusal{
+		http.StatusNotFound, "", "no_path",
+		"There is nothing at this path of the URL for all providers. It has chat/completions, responses, completions, embeddings, messages, messages/count_tokens and models; all else is at /ai/{provider}/v1/….",
+	}
+	sharedUnreadable = &refusal{
+		http.StatusBadRequest, "", "model_unreadable",
+		"At this URL the model says where a request goes, so the body must be plain JSON (application/json, UTF-8, no Content-Encoding) with exactly one top-level \"model\".",
+	}
+	sharedTooLarge = &refusal{
+		http.StatusRequestEntityTooLarge, "", "body_not_held",
+		"The request is too large for this URL, where it must be held in memory. Name the provider in the URL: /ai/{provider}/v1/….",
+	}
+	noBodyMemory = &refusal{
+		http.StatusTooManyRequests, "rate_limit_exceeded", "body_memory",
+		"The gateway holds as many requests in memory as it may at the moment. Send it again.",
+	}
+	noModel = &refusal{
+		http.StatusNotFound, "model_not_found", "no_model",
+		"There is no such model here for this token. At this URL a model is provider/model, or the name of a route; GET /ai/v1/models lists what is known.",
+	}
+	routeDisabled = &refusal{
+		http.StatusServiceUnavailable, "", "route_disabled",
+		"This route is disabled. An operator can enable it.",
+	}
+	noSpeaker = &refusal{
+		http.StatusBadRequest, "", "no_speaker",
+		"This route has no target that speaks this API, or this provider does not: ask for another model, or use the API that it speaks.",
+	}
 	noProvider = &refusal{
 		http.StatusNotFound, "", "no_provider",
 		"There is no provider of this name for this token.",

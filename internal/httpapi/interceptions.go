@@ -146,7 +146,11 @@ func interception(r store.Interception) client.Interception {
 		out.Tokens = new(tokenUsage(r.Tokens))
 	}
 	for _, t := range r.Attempts {
+		if t.ProviderID == "" {
+			t.ProviderID, t.Provider = r.ProviderID, r.Provider
+		}
 		out.Attempts = append(out.Attempts, client.Attempt{
+			ProviderID: t.ProviderID, Provider: t.Provider,
 			KeyID: t.KeyID, Status: t.Status, Outcome: t.Outcome, Time: t.Began, DurationMS: milliseconds(t.Duration), BilledTwice: t.BilledTwice,
 		})
 	}

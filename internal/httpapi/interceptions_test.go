@@ -58,7 +58,7 @@ func TestInterceptionsAreShown(t *testing.T) {
 		died := s.interception(t, store.Interception{At: at.Add(-time.Hour), OwnerID: dbgen.ID(), Outcome: store.Unknown})
 		want := fmt.Sprintf(`{"id":"%s","time":"2030-01-01T00:00:00Z","token_id":"%s","token":"laptop","owner_id":"%s","owner":"ada","client":"tool/1",
 			"provider_id":"%s","provider":"vendor","key_id":"%s","model":"m","actual_model":"m-1","endpoint":"messages","path":"messages","status":200,
-			"reason":"idle_timeout","outcome":"complete","attempts":[{"key_id":"k","status":429,"outcome":"rate_limited","time":"2030-01-01T00:00:00Z","duration_ms":1,"possibly_billed_twice":true}],
+			"reason":"idle_timeout","outcome":"complete","attempts":[{"provider_id":"%[4]s","provider":"vendor","key_id":"k","status":429,"outcome":"rate_limited","time":"2030-01-01T00:00:00Z","duration_ms":1,"possibly_billed_twice":true}],
 			"first_byte_ms":1.5,"duration_ms":2000,"request_bytes":3,"response_bytes":4,"tokens":{"input":5,"output":6,"cache_read":7,"cache_write":8,"reasoning":9}}`,
 			rec.ID, rec.TokenID, s.owner.ID, rec.ProviderID, rec.KeyID)
 		unknown := fmt.Sprintf(`{"id":"%s","time":"2029-12-31T23:00:00Z","token_id":"","token":"","owner_id":"%s","owner":"","client":"","provider_id":"","provider":"","key_id":"",

@@ -190,7 +190,7 @@ func record(id string) *usage.Record {
 		Model: "claude-opus-4-1", ActualModel: "claude-opus-4-1-20250805", Endpoint: "messages", Path: "messages",
 		Status: 200, Began: began, FirstByte: 300 * time.Millisecond, Duration: 2 * time.Second,
 		Attempts: []usage.Attempt{
-			{KeyID: "0199c3a1-0000-7000-8000-000000000004", Status: 429, Outcome: usage.Limited, Began: began, Duration: time.Millisecond},
+			{ProviderID: "0199c3a1-0000-7000-8000-000000000006", Provider: "bedrock", KeyID: "0199c3a1-0000-7000-8000-000000000004", Status: 429, Outcome: usage.Limited, Began: began, Duration: time.Millisecond},
 			{KeyID: "0199c3a1-0000-7000-8000-000000000005", Status: 200, Outcome: usage.OK, Began: began.Add(time.Millisecond), Duration: time.Second},
 		},
 		RequestBytes: 12345, ResponseBytes: 67890,

@@ -224,10 +224,10 @@ var errStrange = errors.New("the entry is of a form that is not known")
 // record returns the record in an entry.
 func (e entry) record() (kind byte, rec usage.Record, err error) {
 	kind = e.payload[1]
-	if e.payload[0] != version || kind != kindBegin && kind != kindEnd {
+	if v := e.payload[0]; v < 1 || v > version || kind != kindBegin && kind != kindEnd {
 		return 0, usage.Record{}, errStrange
 	}
-	rec, err = decodeRecord(e.payload[2:])
+	rec, err = decodeRecord(e.payload[0], e.payload[2:])
 	rec.Unfinished = kind == kindBegin
 	return kind, rec, err
 }

@@ -10,9 +10,10 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/usage"
 )
 
-// version is that of the form in which records are written. Entries of another
-// are left where they are, for a program that knows it.
-const version = 1
+// version is that of the form in which records are written. Entries of a later
+// one are left where they are, for a program that knows it. Version 1 does not have
+// the providers of attempts.
+const version = 2
 
 // maxString is the longest text that is written; longer ones are cut.
 const maxString = 1 << 10
@@ -21,7 +22,7 @@ const maxString = 1 << 10
 const noTime = math.MinInt64
 
 // appendRecord appends a record: numbers as varints, texts after their lengths,
-// all in the order of version 1.
+// all in the order of the version.
 func appendRecord(b []byte, r *usage.Record) []byte {
 	for _, s := range [...]string{
 		r.ID, r.TokenID, r.Token, r.OwnerID, r.Client, r.ProviderID, r.Provider,
@@ -46,6 +47,8 @@ func appendRecord(b []byte, r *usage.Record) []byte {
 		b = binary.AppendVarint(b, int64(a.Status))
 		b = binary.AppendVarint(b, int64(a.Duration))
 		b = append(b, flag(a.BilledTwice))
+		b = appendString(b, a.ProviderID)
+		b = appendString(b, a.Provider)
 	}
 	return b
 }
@@ -78,8 +81,9 @@ func flag(set bool) byte {
 
 var errMalformed = errors.New("the entry is malformed")
 
-// decodeRecord reads what appendRecord wrote. Its texts share one copy of b.
-func decodeRecord(b []byte) (usage.Record, error) {
+// decodeRecord reads what the appendRecord of a version wrote. Its texts share one
+// copy of b.
+func decodeRecord(version byte, b []byte) (usage.Record, error) {
 	d := decoder{b: b, s: string(b)}
 	var r usage.Record
 	for _, s := range [...]*string{
@@ -106,6 +110,9 @@ func decodeRecord(b []byte) (usage.Record, error) {
 		r.Attempts[i] = usage.Attempt{
 			KeyID: d.text(), Outcome: d.text(), Began: d.time(), Status: int(d.number()),
 			Duration: time.Duration(d.number()), BilledTwice: d.flag(),
+		}
+		if version > 1 {
+			r.Attempts[i].ProviderID, r.Attempts[i].Provider = d.text(), d.text()
 		}
 	}
 	if d.bad || len(d.b) > 0 {

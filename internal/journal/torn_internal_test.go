@@ -13,6 +13,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/gatehousehq/gatehouse/internal/usage"
 )
 
@@ -271,15 +273,39 @@ func TestMemoryThatCannotBeWritten(t *testing.T) {
 	_ = j.Close(t.Context()) // its file is closed already
 }
 
+// A journal that the version before left behind is shipped.
+func TestRecordsOfVersionOneAreRead(t *testing.T) {
+	t.Parallel()
+	want := usage.Record{ID: "a", Status: 200, Attempts: []usage.Attempt{{KeyID: "k", Status: 200, BilledTwice: true}}}
+	b := appendRecord(nil, &want)
+	old := b[:len(b)-2] // the lengths of the two texts that were added
+	got, err := decodeRecord(1, old)
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("(-want +got):\n%s%v", diff, err)
+	}
+	if _, err := decodeRecord(version, old); err == nil {
+		t.Error("it is taken for one of this version")
+	}
+	e := entry{payload: append([]byte{1, kindEnd}, old...)}
+	if _, _, err := e.record(); err != nil {
+		t.Error(err)
+	}
+	e.payload[0] = version + 1
+	if _, _, err := e.record(); !errors.Is(err, errStrange) {
+		t.Errorf("one of a later version: %v", err)
+	}
+}
+
 func FuzzDecodeRecord(f *testing.F) {
 	f.Add(appendRecord(nil, &usage.Record{}))
-	f.Add(appendRecord(nil, &usage.Record{ID: "a", Attempts: []usage.Attempt{{KeyID: "k"}, {BilledTwice: true}}, Tokens: usage.Tokens{Input: 1 << 40, Known: true}}))
+	f.Add(appendRecord(nil, &usage.Record{ID: "a", Attempts: []usage.Attempt{{KeyID: "k", ProviderID: "p", Provider: "n"}, {BilledTwice: true}}, Tokens: usage.Tokens{Input: 1 << 40, Known: true}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := decodeRecord(b)
+		_, _ = decodeRecord(1, b)
+		r, err := decodeRecord(version, b)
 		if err != nil {
 			return
 		}
-		again, err := decodeRecord(appendRecord(nil, &r))
+		again, err := decodeRecord(version, appendRecord(nil, &r))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -301,7 +327,7 @@ func cut(r usage.Record) usage.Record {
 	}
 	r.Attempts = slices.Clone(r.Attempts)
 	for i := range r.Attempts {
-		for _, s := range []*string{&r.Attempts[i].KeyID, &r.Attempts[i].Outcome} {
+		for _, s := range []*string{&r.Attempts[i].KeyID, &r.Attempts[i].Outcome, &r.Attempts[i].ProviderID, &r.Attempts[i].Provider} {
 			d := decoder{b: appendString(nil, *s)}
 			d.s = string(d.b)
 			*s = d.text()

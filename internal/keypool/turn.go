@@ -125,7 +125,7 @@ func (t *Turn) usable(all []routing.Key, from int, now time.Time) {
 func (p *Pool) choose(of *routing.Provider, keys []routing.Key) int {
 	switch of.Strategy {
 	case routing.Weighted:
-		return byWeight(p.spins.Get(of.ID), keys)
+		return ByWeight(p.spins.Get(of.ID), keys, func(k *routing.Key) uint32 { return k.Weight })
 	case routing.LeastLoaded:
 		return p.leastLoaded(keys)
 	}
@@ -136,21 +136,21 @@ func (p *Pool) choose(of *routing.Provider, keys []routing.Key) int {
 // evenly as any can be, wherever one begins and ends to look.
 const step = 0x9E3779B97F4A7C15
 
-// byWeight divides the turns in proportion to the weights, and evenly in time:
+// ByWeight divides the turns in proportion to the weights, and evenly in time:
 // each takes the next multiple of the golden ratio as its place on a circle that
-// the keys have their shares of. No key gets a run of turns. Keys without weight
-// get none, unless no key has any.
-func byWeight(spin *atomic.Uint64, keys []routing.Key) int {
+// what is listed has its shares of. Nothing gets a run of turns. What is without
+// weight gets none, unless nothing has any. It returns the place in the list.
+func ByWeight[T any](spin *atomic.Uint64, list []T, weight func(*T) uint32) int {
 	var total uint64
-	for i := range keys {
-		total += uint64(keys[i].Weight)
+	for i := range list {
+		total += uint64(weight(&list[i]))
 	}
 	if total == 0 {
 		return 0
 	}
 	place, _ := bits.Mul64(spin.Add(step), total)
-	for i := range keys {
-		w := uint64(keys[i].Weight)
+	for i := range list {
+		w := uint64(weight(&list[i]))
 		if place < w {
 			return i
 		}

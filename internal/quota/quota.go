@@ -84,6 +84,16 @@ func (b *Book) Admit(id string, l Limits) (s Slot, r Result, wait time.Duration)
 	return s, Admitted, 0
 }
 
+// Full reports whether an id has as many requests under way as it may have at a
+// time. It counts none.
+func (b *Book) Full(id string, l Limits) bool {
+	if l.AtOnce <= 0 {
+		return false
+	}
+	a := b.accounts.Find(id)
+	return a != nil && a.using.Load() >= l.AtOnce
+}
+
 // take takes one out of the bucket, or returns how long until there is one.
 func (a *account) take(now, perMinute int64) time.Duration {
 	one := max(1, int64(time.Minute)/perMinute)

@@ -74,6 +74,23 @@ func TestSoManyAtOnce(t *testing.T) {
 
 // One that is refused for its rate takes no place, and one without a place none of
 // the rate.
+func TestFullIsWhatAdmitWouldSay(t *testing.T) {
+	t.Parallel()
+	b := quota.New(time.Now)
+	limits := quota.Limits{AtOnce: 1}
+	if b.Full("a", limits) || b.Full("a", quota.Limits{}) {
+		t.Error("full before anybody came")
+	}
+	s, _, _ := b.Admit("a", limits)
+	if !b.Full("a", limits) || b.Full("a", quota.Limits{}) || b.Full("a", quota.Limits{AtOnce: 2}) || b.Full("b", limits) {
+		t.Error("with one under way")
+	}
+	s.Free()
+	if b.Full("a", limits) {
+		t.Error("full when it is over")
+	}
+}
+
 func TestWhatIsRefusedDoesNotCount(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1, 0)

@@ -37,7 +37,7 @@ func interception(rec *usage.Record) (store.Interception, bool) {
 	}
 	for _, a := range rec.Attempts[:min(len(rec.Attempts), maxAttempts)] {
 		out.Attempts = append(out.Attempts, store.Attempt{
-			KeyID: clean(a.KeyID), Status: a.Status, Outcome: clean(a.Outcome),
+			ProviderID: clean(a.ProviderID), Provider: clean(a.Provider), KeyID: clean(a.KeyID), Status: a.Status, Outcome: clean(a.Outcome),
 			Began: a.Began.UTC(), Duration: a.Duration, BilledTwice: a.BilledTwice,
 		})
 	}

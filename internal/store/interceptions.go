@@ -70,11 +70,15 @@ const (
 
 // An Attempt is one try at an upstream with one key.
 type Attempt struct {
-	KeyID    string        `json:"key_id"`
-	Status   int           `json:"status"` // 0 if there was no answer
-	Outcome  string        `json:"outcome"`
-	Began    time.Time     `json:"began"`
-	Duration time.Duration `json:"duration"` // in nanoseconds
+	// ProviderID and Provider are set where it was at another provider than the
+	// one of the record.
+	ProviderID string        `json:"provider_id,omitempty"`
+	Provider   string        `json:"provider,omitempty"`
+	KeyID      string        `json:"key_id"`
+	Status     int           `json:"status"` // 0 if there was no answer
+	Outcome    string        `json:"outcome"`
+	Began      time.Time     `json:"began"`
+	Duration   time.Duration `json:"duration"` // in nanoseconds
 	// BilledTwice is set when the vendor may charge for it and for the next.
 	BilledTwice bool `json:"billed_twice,omitempty"`
 }

@@ -61,6 +61,9 @@ type Record struct {
 
 // An Attempt is one try at an upstream with one key.
 type Attempt struct {
+	// ProviderID and Provider are set where the attempt was at another provider
+	// than the one in the record, which is that of the last.
+	ProviderID, Provider string
 	// KeyID is empty for a provider without keys.
 	KeyID string
 	// Status is the upstream's; zero if it did not answer.

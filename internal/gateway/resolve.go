@@ -1,0 +1,115 @@
+package gateway
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/gatehousehq/gatehouse/internal/keypool"
+	"github.com/gatehousehq/gatehouse/internal/routing"
+	"github.com/gatehousehq/gatehouse/internal/upstream"
+)
+
+// A target is a provider that may serve a request, and the model to ask it for.
+type target struct {
+	provider *routing.Provider
+	dialect  *upstream.Dialect
+	endpoint *upstream.Endpoint
+	model    string
+	weight   uint32
+}
+
+// resolve returns the targets that the model of the request stands for, of those
+// that the token may use, in the order in which to try them.
+func (x *exchange) resolve(s *routing.Snapshot) ([]target, *refusal) {
+	asked := x.journey.asked
+	name, model, direct := strings.Cut(asked, "/")
+	var found finder
+	if direct {
+		p := s.Provider(name)
+		if p == nil || model == "" {
+			return nil, noModel
+		}
+		found.consider(x, p, model, 1)
+		return found.result()
+	}
+	r := s.Route(asked)
+	if r == nil {
+		return nil, noModel
+	}
+	found.targets = make([]target, 0, len(r.Targets))
+	for _, t := range r.Targets {
+		found.consider(x, s.ProviderByID(t.ProviderID), t.Model, t.Weight)
+	}
+	if !r.Enabled && found.visible {
+		return nil, routeDisabled
+	}
+	if r.Weighted && len(found.targets) > 1 {
+		first := keypool.ByWeight(x.g.spins.Get(r.ID), found.targets, func(t *target) uint32 { return t.weight })
+		chosen := found.targets[first]
+		copy(found.targets[1:first+1], found.targets[:first])
+		found.targets[0] = chosen
+	}
+	return found.result()
+}
+
+// A finder collects targets, and why others are none. The later the reason in the
+// order of its fields, the closer it came.
+type finder struct {
+	targets  []target
+	visible  bool     // a provider is there, and for this token
+	allowed  bool     // and so is its model
+	unserved *refusal // a provider is allowed, and cannot be served
+	silent   bool     // one can be served, and does not speak what is asked for
+}
+
+// consider adds a target if it can serve the request of x.
+func (f *finder) consider(x *exchange, p *routing.Provider, model string, weight uint32) {
+	if p == nil || !providerAllowed(x.token.Providers, p) {
+		return
+	}
+	f.visible = true
+	// What was asked for can be listed, or what it stands for.
+	if x.token.Models != nil && !modelAllowed(x.token.Models, x.journey.asked) && !modelAllowed(x.token.Models, model) {
+		return
+	}
+	f.allowed = true
+	d := x.g.byName[p.Dialect]
+	switch {
+	case !p.Enabled:
+		f.unserved = providerDisabled
+		return
+	case p.Fault != "" || d == nil || p.BaseURL == nil:
+		f.unserved = providerFault
+		return
+	}
+	e := d.Endpoint(x.r.Method, x.path)
+	if e == nil || !e.BodyModel {
+		f.silent = true
+		return
+	}
+	f.targets = append(f.targets, target{p, d, e, model, weight})
+}
+
+// result returns the targets, or why there is none.
+func (f *finder) result() ([]target, *refusal) {
+	switch {
+	case len(f.targets) > 0:
+		return f.targets, nil
+	case !f.visible:
+		return nil, noModel
+	case !f.allowed:
+		return nil, modelDenied
+	case f.silent:
+		return nil, noSpeaker
+	}
+	return nil, f.unserved
+}
+
+// usableBy reports whether a token may use some target of a route.
+func usableBy(t *routing.Token, s *routing.Snapshot, r *routing.Route) bool {
+	return r.Enabled && slices.ContainsFunc(r.Targets, func(target routing.Target) bool {
+		p := s.ProviderByID(target.ProviderID)
+		return p != nil && p.Enabled && p.Fault == "" && providerAllowed(t.Providers, p) &&
+			(t.Models == nil || modelAllowed(t.Models, r.Name) || modelAllowed(t.Models, target.Model))
+	})
+}
