@@ -1,0 +1,325 @@
+package translate
+
+import (
+	"strconv"
+
+	"github.com/tidwall/gjson"
+)
+
+// An answer comes as events, whether it is streamed or not: begin, then block by
+// block open, more and shut, then finish and done. After fail nothing comes.
+type event struct {
+	kind eventKind
+	// id and model are of begin.
+	id, model lit
+	// block is that of open.
+	block block
+	// text is what more of an open block there is.
+	text lit
+	// stop, sequence and usage are of finish.
+	stop     stop
+	sequence lit
+	usage    usage
+	failure  failure
+}
+
+type eventKind uint8
+
+const (
+	begin eventKind = iota
+	open
+	more      // text of the block
+	signature // of a thought
+	shut
+	finish
+	done
+	ping
+	fail
+)
+
+// A block is a piece of an answer: text, a thought, a redacted one, a refusal or
+// a call.
+type block struct {
+	kind     kind
+	id, name lit
+}
+
+// A stop is why an answer ends.
+type stop uint8
+
+const (
+	endTurn stop = iota
+	maxTokens
+	stopSequence
+	calls
+	refuses  // the model, in its words
+	filtered // by the vendor
+)
+
+// usage is what was used, as OpenAI counts: input is all of it.
+type usage struct {
+	known                                           bool
+	input, cacheRead, cacheWrite, output, reasoning int64
+}
+
+// A sink takes the events of an answer.
+type sink interface{ take(event) }
+
+// An answer collects the events of a whole one.
+type answer struct {
+	id, model lit
+	blocks    []built
+	stop      stop
+	sequence  lit
+	usage     usage
+}
+
+// built is a block with what came for it.
+type built struct {
+	block
+	said, signature []byte
+}
+
+func (b *built) text() lit { return lit(b.said) }
+
+// take collects an event.
+func (a *answer) take(e event) {
+	n := len(a.blocks)
+	switch e.kind {
+	case begin:
+		a.id, a.model = e.id, e.model
+	case open:
+		a.blocks = append(a.blocks, built{block: e.block})
+	case more:
+		if n > 0 {
+			a.blocks[n-1].said = append(a.blocks[n-1].said, e.text...)
+		}
+	case signature:
+		if n > 0 {
+			a.blocks[n-1].signature = append(a.blocks[n-1].signature, e.text...)
+		}
+	case finish:
+		a.stop, a.sequence, a.usage = e.stop, e.sequence, e.usage
+	case shut, done, ping, fail:
+	}
+}
+
+// whole gives a block with all of its text.
+func whole(to sink, b block, said lit) {
+	to.take(event{kind: open, block: b})
+	if said != "" {
+		to.take(event{kind: more, text: said})
+	}
+	to.take(event{kind: shut})
+}
+
+// withCalls returns why an answer ends: with calls it is for their results,
+// whatever the upstream says. OpenAI says stop where the tool was forced.
+func withCalls(s stop, called bool) stop {
+	if called && s == endTurn {
+		return calls
+	}
+	return s
+}
+
+// idOr returns an id, or the one that the options have.
+func (o *Options) idOr(id lit) lit {
+	if id != "" {
+		return id
+	}
+	return lit("gen-" + o.ID)
+}
+
+// madeID returns an id for the call number n of an answer, whose upstream gave
+// it none.
+func (o *Options) madeID(n int) lit {
+	return lit("call_" + o.ID + "_" + strconv.Itoa(n))
+}
+
+// Chat Completions.
+
+// readChatAnswer reads an answer of Chat Completions.
+func readChatAnswer(doc gjson.Result, to sink, o Options) error {
+	c := doc.Get("choices.0")
+	m := c.Get("message")
+	if !m.IsObject() {
+		return errNotAnswer
+	}
+	to.take(event{kind: begin, id: o.idOr(litOf(doc.Get("id"))), model: litOf(doc.Get("model"))})
+	if said := reasoningOf(m); said != "" {
+		whole(to, block{kind: thought}, said)
+	}
+	if said := litOf(m.Get("content")); said != "" {
+		whole(to, block{kind: text}, said)
+	}
+	refused := litOf(m.Get("refusal"))
+	if refused != "" {
+		whole(to, block{kind: refusal}, refused)
+	}
+	called := m.Get("tool_calls").Array()
+	for i, t := range called {
+		id := litOf(t.Get("id"))
+		if id == "" {
+			id = o.madeID(i)
+		}
+		whole(to, block{kind: toolUse, id: id, name: litOf(t.Get("function.name"))}, litOf(t.Get("function.arguments")))
+	}
+	s := chatStop(c.Get("finish_reason").Str, refused != "")
+	to.take(event{kind: finish, stop: withCalls(s, len(called) > 0), usage: chatUsage(doc.Get("usage"))})
+	to.take(event{kind: done})
+	return nil
+}
+
+// reasoningOf returns the reasoning that some servers show, by either name.
+func reasoningOf(m gjson.Result) lit {
+	if l := litOf(m.Get("reasoning_content")); l != "" {
+		return l
+	}
+	return litOf(m.Get("reasoning"))
+}
+
+func chatStop(reason string, refused bool) stop {
+	switch reason {
+	case "length":
+		return maxTokens
+	case "tool_calls", "function_call":
+		return calls
+	case "content_filter":
+		return filtered
+	}
+	if refused {
+		return refuses
+	}
+	return endTurn
+}
+
+func chatUsage(u gjson.Result) usage {
+	if !u.IsObject() {
+		return usage{}
+	}
+	in, out := u.Get("prompt_tokens_details"), u.Get("completion_tokens_details")
+	n := usage{
+		known: true, input: count(u.Get("prompt_tokens")), output: count(u.Get("completion_tokens")),
+		cacheRead: count(in.Get("cached_tokens")), cacheWrite: count(in.Get("cache_write_tokens")), reasoning: count(out.Get("reasoning_tokens")),
+	}
+	if n.cacheRead == 0 {
+		n.cacheRead = count(u.Get("prompt_cache_hit_tokens")) // DeepSeek's name
+	}
+	return n
+}
+
+// finishReasons are the words of Chat Completions.
+var finishReasons = [...]string{endTurn: "stop", maxTokens: "length", stopSequence: "stop", calls: "tool_calls", refuses: "stop", filtered: "content_filter"}
+
+func (t *Translation) writeChatAnswer(w *writer, a *answer) {
+	w.open('{')
+	w.setLit("id", a.id)
+	w.setRaw("object", `"chat.completion"`)
+	w.setInt("created", t.o.Now.Unix())
+	w.setLit("model", a.model)
+	w.key("choices")
+	w.open('[')
+	w.open('{')
+	w.setInt("index", 0)
+	w.key("message")
+	t.writeChatSaid(w, a)
+	w.setRaw("logprobs", "null")
+	w.setStr("finish_reason", finishReasons[a.stop])
+	w.shut('}')
+	w.shut(']')
+	if a.usage.known {
+		w.key("usage")
+		w.chatUsage(a.usage)
+	}
+	w.shut('}')
+}
+
+// writeChatSaid writes the message of an answer.
+func (t *Translation) writeChatSaid(w *writer, a *answer) {
+	var said, reasoned, refused []byte
+	called, thoughts := 0, 0
+	for i := range a.blocks {
+		switch b := &a.blocks[i]; b.kind {
+		case text:
+			said = append(said, b.said...)
+		case thought:
+			reasoned = append(reasoned, b.said...)
+			thoughts++
+		case redacted:
+			thoughts++
+		case refusal:
+			refused = append(refused, b.said...)
+		case toolUse:
+			called++
+		case image, file, toolResult:
+		}
+	}
+	w.message("assistant")
+	if len(said) == 0 && called > 0 {
+		w.setRaw("content", "null")
+	} else {
+		w.setLit("content", lit(said))
+	}
+	w.orNull("refusal", lit(refused))
+	if len(reasoned) > 0 {
+		w.setLit("reasoning_content", lit(reasoned))
+	}
+	if thoughts > 0 {
+		w.key("reasoning_details")
+		w.open('[')
+		n := 0
+		for i := range a.blocks {
+			if b := &a.blocks[i]; b.kind == thought || b.kind == redacted {
+				w.detail(n, b)
+				n++
+			}
+		}
+		w.shut(']')
+	}
+	if called > 0 {
+		w.key("tool_calls")
+		w.open('[')
+		for i := range a.blocks {
+			b := &a.blocks[i]
+			if b.kind != toolUse {
+				continue
+			}
+			w.open('{')
+			w.setLit("id", b.id)
+			w.setRaw("type", `"function"`)
+			w.key("function")
+			w.open('{')
+			w.setLit("name", b.name)
+			w.setLit("arguments", b.arguments())
+			w.shut('}')
+			w.shut('}')
+		}
+		w.shut(']')
+	}
+	w.shut('}')
+}
+
+// arguments returns those of a call: one without any has an empty object.
+func (b *built) arguments() lit {
+	if len(b.said) == 0 {
+		return "{}"
+	}
+	return b.text()
+}
+
+func (w *writer) chatUsage(u usage) {
+	w.open('{')
+	w.setInt("prompt_tokens", u.input)
+	w.setInt("completion_tokens", u.output)
+	w.setInt("total_tokens", u.input+u.output)
+	w.key("prompt_tokens_details")
+	w.open('{')
+	w.setInt("cached_tokens", u.cacheRead)
+	w.setInt("cache_write_tokens", u.cacheWrite)
+	w.shut('}')
+	w.key("completion_tokens_details")
+	w.open('{')
+	w.setInt("reasoning_tokens", u.reasoning)
+	w.shut('}')
+	w.shut('}')
+}
