@@ -95,38 +95,43 @@ remote_plugin = false
 `
 
 // codex is Codex.
-var codex = agent{
-	vendor: "openai", upgrades: 2,
-	read: func(dir string) mockupstream.ToolCall {
-		return mockupstream.ToolCall{Name: "exec_command", Input: fmt.Sprintf(`{"cmd": "cat %s", "workdir": %q}`, noteName, dir)}
-	},
-	run: mockupstream.ToolCall{Name: "exec_command", Input: fmt.Sprintf(`{"cmd": %q}`, shell)},
-	work: func(t *testing.T, s *session, prompts ...string) ([]string, mockupstream.Usage, error) {
-		home := filepath.Join(s.home, ".codex")
-		if err := os.MkdirAll(home, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(home, "config.toml"), fmt.Appendf(nil, codexConfig, s.url), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		var said []string
-		var used mockupstream.Usage
-		for i, prompt := range prompts {
-			args := []string{"node", npm(t, "@openai/codex/bin/codex.js"), "exec"}
-			if i > 0 {
-				args = append(args, "resume", "--last")
+var codex = newCodex("")
+
+// newCodex returns Codex with more at the top of its settings.
+func newCodex(settings string) agent {
+	return agent{
+		vendor: "openai", upgrades: 2,
+		read: func(dir string) mockupstream.ToolCall {
+			return mockupstream.ToolCall{Name: "exec_command", Input: fmt.Sprintf(`{"cmd": "cat %s", "workdir": %q}`, noteName, dir)}
+		},
+		run: mockupstream.ToolCall{Name: "exec_command", Input: fmt.Sprintf(`{"cmd": %q}`, shell)},
+		work: func(t *testing.T, s *session, prompts ...string) ([]string, mockupstream.Usage, error) {
+			home := filepath.Join(s.home, ".codex")
+			if err := os.MkdirAll(home, 0o700); err != nil {
+				t.Fatal(err)
 			}
-			// Its sandbox is not part of this: it needs more than CI gives.
-			args = append(args, "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "-m", mockupstream.ChatModel, prompt)
-			out, failed := s.run(t, args, "GATEHOUSE_TOKEN="+s.token.Reveal())
-			last, counted, err := codexEvents(out)
-			if err := errors.Join(failed, err); err != nil {
-				return said, used, fmt.Errorf("%w\n%s", err, out)
+			if err := os.WriteFile(filepath.Join(home, "config.toml"), fmt.Appendf(nil, settings+codexConfig, s.url), 0o600); err != nil {
+				t.Fatal(err)
 			}
-			said, used = append(said, last), counted
-		}
-		return said, used, nil
-	},
+			var said []string
+			var used mockupstream.Usage
+			for i, prompt := range prompts {
+				args := []string{"node", npm(t, "@openai/codex/bin/codex.js"), "exec"}
+				if i > 0 {
+					args = append(args, "resume", "--last")
+				}
+				// Its sandbox is not part of this: it needs more than CI gives.
+				args = append(args, "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "-m", mockupstream.ChatModel, prompt)
+				out, failed := s.run(t, args, "GATEHOUSE_TOKEN="+s.token.Reveal())
+				last, counted, err := codexEvents(out)
+				if err := errors.Join(failed, err); err != nil {
+					return said, used, fmt.Errorf("%w\n%s", err, out)
+				}
+				said, used = append(said, last), counted
+			}
+			return said, used, nil
+		},
+	}
 }
 
 // codexEvents reads what Codex prints: what it said last, what it counted from the
