@@ -47,7 +47,7 @@ func TestTheEndOfTheContextEndsAll(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				over := make(chan struct{})
-				tr := newTransport(t, transport.Config{TLSHandshakeTimeout: 2 * time.Hour})
+				tr := newTransport(t, transport.Config{DialTimeout: 2 * time.Hour, TLSHandshakeTimeout: 2 * time.Hour})
 				tr.DialWith(func(ctx context.Context, _, _ string) (net.Conn, error) {
 					if tc.hangs {
 						<-ctx.Done()

@@ -14,10 +14,11 @@ import (
 // A conn is a connection to an upstream. While it waits it belongs to the pool,
 // else to one call.
 type conn struct {
-	net.Conn // TCP, or TLS over it
+	net.Conn // TCP, or TLS over it, or over that again through a proxy
+	under    net.Conn
 	host     host
-	served   bool // a request before this one
-	secure   *tls.Conn
+	served   bool      // a request before this one
+	secure   *tls.Conn // the uppermost
 
 	// To look at the socket and to read from it, without a closure each time.
 	raw  syscall.RawConn       // of the TCP connection; nil if there is none
@@ -41,15 +42,50 @@ type conn struct {
 // past is a deadline that is over.
 var past = time.Unix(1, 0)
 
-// connect makes a connection.
-func (t *Transport) connect(ctx context.Context, h host) (*conn, error) {
-	addr, server := h.address()
-	under, err := t.dial(ctx, "tcp", addr)
+// connect makes a connection to h, by that way.
+func (t *Transport) connect(ctx context.Context, h host, via *Egress) (*conn, error) {
+	if via != nil && via.connect > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, via.connect)
+		defer cancel()
+	}
+	if !via.proxied() {
+		return t.open(ctx, h, h, via)
+	}
+	// The proxy finds the address of a name. What is an address already can be
+	// judged here.
+	_, server := h.address()
+	if err := t.cfg.Policy.CheckHost(server); err != nil {
+		return nil, err
+	}
+	c, err := t.open(ctx, via.hop, h, via)
+	if err != nil {
+		return nil, &ProxyError{Err: err}
+	}
+	if !h.tls {
+		return c, nil
+	}
+	if err = t.tunnel(ctx, c, h, via); err == nil {
+		err = t.handshake(ctx, c, server, via)
+	}
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// open connects to the first hop on the way to h, be it h.
+func (t *Transport) open(ctx context.Context, hop, h host, via *Egress) (*conn, error) {
+	addr, server := hop.address()
+	dialing, cancel := via.within(ctx, t.cfg.DialTimeout)
+	under, err := t.dial(dialing, "tcp", addr)
+	cancel()
 	if err != nil {
 		return nil, err
 	}
 	t.dialed.Add(1)
-	c := &conn{Conn: under, host: h}
+	c := &conn{Conn: under, under: under, host: h}
 	c.interrupt, c.try = c.cut, c.tryRead
 	if sc, ok := under.(syscall.Conn); ok {
 		if c.raw, err = sc.SyscallConn(); err != nil {
@@ -60,10 +96,10 @@ func (t *Transport) connect(ctx context.Context, h host) (*conn, error) {
 		c.some = pending(fd)
 		return true
 	}
-	if !h.tls {
+	if !hop.tls {
 		return c, nil
 	}
-	if err := t.handshake(ctx, c, server); err != nil {
+	if err := t.handshake(ctx, c, server, via); err != nil {
 		c.close()
 		return nil, err
 	}
@@ -80,11 +116,13 @@ func isNoApplicationProtocol(err error) bool {
 	return errors.As(err, &op) && op.Op == "remote error" && op.Err.Error() == noApplicationProtocol.Error()
 }
 
-func (t *Transport) handshake(ctx context.Context, c *conn, server string) error {
-	ctx, cancel := context.WithTimeout(ctx, t.cfg.TLSHandshakeTimeout)
+// handshake puts TLS over the connection as it is.
+func (t *Transport) handshake(ctx context.Context, c *conn, server string, via *Egress) error {
+	ctx, cancel := via.within(ctx, t.cfg.TLSHandshakeTimeout)
 	defer cancel()
 	cfg := t.tls.Clone()
 	cfg.ServerName = server
+	via.trust(cfg)
 	c.secure = tls.Client(c.Conn, cfg)
 	err := c.secure.HandshakeContext(ctx)
 	if isNoApplicationProtocol(err) {
@@ -164,7 +202,7 @@ func (c *conn) close() {
 	c.mu.Unlock()
 	if abruptly && c.secure != nil {
 		// tls.Conn would wait to say goodbye, for a peer that may not read.
-		_ = c.secure.NetConn().Close()
+		_ = c.under.Close()
 		return
 	}
 	_ = c.Conn.Close()

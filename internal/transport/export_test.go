@@ -16,3 +16,12 @@ func (t *Transport) Dialer() func(ctx context.Context, network, addr string) (ne
 }
 
 const MaxInline = maxInline
+
+// Fallbacks is how many ways have an http.Transport.
+func (t *Transport) Fallbacks() int {
+	t.fallback.mu.Lock()
+	defer t.fallback.mu.Unlock()
+	return len(t.fallback.by)
+}
+
+var ErrMalformed = errMalformed

@@ -10,6 +10,7 @@ import (
 type host struct {
 	tls  bool
 	name string // as in the URL, with a port if it has one
+	via  egressID
 }
 
 // hostOf returns the host of a URL. It is false for one that http.Transport

@@ -39,8 +39,8 @@ func ours(name string) bool {
 }
 
 // head writes the head of a request, unless something in it would make another
-// request of it.
-func (o *output) head(req *http.Request) error {
+// request of it. A proxy that is given the request is told where it goes.
+func (o *output) head(req *http.Request, via *Egress) error {
 	method := req.Method
 	if method == "" {
 		method = http.MethodGet
@@ -51,6 +51,11 @@ func (o *output) head(req *http.Request) error {
 	b := append(o.b, method...)
 	b = append(b, ' ')
 	start := len(b)
+	forwarded := via.proxied() && req.URL.Scheme == "http"
+	if forwarded {
+		b = append(b, "http://"...)
+		b = append(b, req.URL.Host...)
+	}
 	path := req.URL.EscapedPath()
 	if path == "" || path[0] != '/' {
 		b = append(b, '/')
@@ -78,6 +83,13 @@ func (o *output) head(req *http.Request) error {
 		}
 	}
 	b = append(b, "\r\n"...)
+	if forwarded {
+		if a := via.authorization(); a != "" {
+			b = append(b, "Proxy-Authorization: "...)
+			b = append(b, a...)
+			b = append(b, "\r\n"...)
+		}
+	}
 
 	// In a fixed order: what is sent does not differ without reason.
 	var space [32]string

@@ -9,7 +9,7 @@
 // can come first.
 //
 // It dials only what the policy allows, takes no proxy and no credential from
-// the environment, adds no header of its own, follows no redirect, and leaves
+// the environment (an [Egress] has what is to be taken), adds no header of its own, follows no redirect, and leaves
 // content codings alone. A connection serves again only if the answer was read
 // to its end, its framing left no doubt, neither side wants to close, and nothing
 // has come on it since. What is not HTTP/1.1 to the letter is an error, see
@@ -79,7 +79,7 @@ type Transport struct {
 	tls      *tls.Config
 	idle     pool
 	http2    hostSet
-	fallback *http.Transport // for what is not spoken here
+	fallback fallbacks
 
 	dialed, reused, stale, resumed, viaHTTP2, buffers atomic.Int64
 }
@@ -95,25 +95,8 @@ func New(cfg Config) *Transport {
 	if cfg.TLS == nil {
 		cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	dialer := &net.Dialer{Timeout: cfg.DialTimeout, Control: cfg.Policy.Control}
-	t := &Transport{
-		cfg:  cfg,
-		dial: dialer.DialContext,
-		tls:  cfg.TLS.Clone(),
-		fallback: &http.Transport{
-			Proxy:                  nil, // HTTP_PROXY and its kind do not steer keys
-			DialContext:            dialer.DialContext,
-			TLSClientConfig:        cfg.TLS.Clone(),
-			TLSHandshakeTimeout:    cfg.TLSHandshakeTimeout,
-			ResponseHeaderTimeout:  cfg.ResponseHeaderTimeout,
-			MaxResponseHeaderBytes: int64(cfg.MaxResponseHeaderBytes),
-			MaxIdleConns:           cfg.MaxIdle,
-			MaxIdleConnsPerHost:    cfg.MaxIdlePerHost,
-			IdleConnTimeout:        cfg.IdleTimeout,
-			DisableCompression:     true,
-			ForceAttemptHTTP2:      true,
-		},
-	}
+	dial := (&net.Dialer{Control: cfg.Policy.Control}).DialContext
+	t := &Transport{cfg: cfg, dial: dial, tls: cfg.TLS.Clone(), fallback: fallbacks{cfg: cfg, dial: dial}}
 	t.tls.NextProtos = []string{"http/1.1"}
 	t.tls.ClientSessionCache = tls.NewLRUClientSessionCache(256)
 	t.idle.init(cfg.MaxIdle, cfg.MaxIdlePerHost, cfg.IdleTimeout)
@@ -123,7 +106,7 @@ func New(cfg Config) *Transport {
 // CloseIdleConnections closes the connections that wait.
 func (t *Transport) CloseIdleConnections() {
 	t.idle.closeAll()
-	t.fallback.CloseIdleConnections()
+	t.fallback.closeIdle()
 }
 
 // Stats returns the counts so far.
@@ -137,25 +120,32 @@ func (t *Transport) Stats() Stats {
 // RoundTrip sends a request and returns the head of its answer. The body of the
 // request is closed once it is not needed any more, which may be later.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	return t.RoundTripVia(req, nil)
+}
+
+// RoundTripVia is RoundTrip by a way of one's own. What fails at a proxy on the
+// way is a [ProxyError].
+func (t *Transport) RoundTripVia(req *http.Request, via *Egress) (*http.Response, error) {
 	h, ok := hostOf(req.URL)
+	if via != nil {
+		h.via = via.id
+	}
 	if !ok || t.http2.has(h) {
-		t.viaHTTP2.Add(1)
-		return t.fallback.RoundTrip(req)
+		return t.fallBack(req, via)
 	}
 	out := getOutput()
-	if err := out.head(req); err != nil {
+	if err := out.head(req, via); err != nil {
 		out.release()
 		closeBody(req)
 		return nil, err
 	}
-	c, err := t.conn(req.Context(), h)
+	c, err := t.conn(req.Context(), h, via)
 	if err != nil {
 		out.release()
 	}
 	if err == errOnlyHTTP2 { //nolint:errorlint // it is returned bare
 		t.http2.add(h)
-		t.viaHTTP2.Add(1)
-		return t.fallback.RoundTrip(req)
+		return t.fallBack(req, via)
 	}
 	if err != nil {
 		closeBody(req)
@@ -163,15 +153,30 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	x := &Body{t: t, c: c, ctx: req.Context(), req: req}
 	x.in.c, x.in.held = c, &t.buffers
+	if via.forwards(h) {
+		return forwarded(x.exchange(out))
+	}
 	return x.exchange(out)
 }
 
+// fallBack sends by http.Transport.
+func (t *Transport) fallBack(req *http.Request, via *Egress) (*http.Response, error) {
+	t.viaHTTP2.Add(1)
+	if via.proxied() && req.URL != nil {
+		if err := t.cfg.Policy.CheckHost(req.URL.Hostname()); err != nil {
+			closeBody(req)
+			return nil, err
+		}
+	}
+	return t.fallback.send(req, via)
+}
+
 // conn returns a connection to a host that nothing else uses.
-func (t *Transport) conn(ctx context.Context, h host) (*conn, error) {
+func (t *Transport) conn(ctx context.Context, h host, via *Egress) (*conn, error) {
 	for {
 		c := t.idle.take(h)
 		if c == nil {
-			return t.connect(ctx, h)
+			return t.connect(ctx, h, via)
 		}
 		if c.quiet() {
 			t.reused.Add(1)
