@@ -51,7 +51,7 @@ func (r Rules) Create(ctx context.Context, tx store.Tx, n NewProvider) (store.Pr
 		Type: store.ProviderType(n.Type), Name: n.Name, DisplayName: n.DisplayName, Enabled: n.Enabled,
 		BaseURL: base, Strategy: store.Strategy(strategy),
 	}
-	doc, err := setSettings(&rec, n.Settings, true)
+	doc, _, err := r.setSettings(&rec, n.Settings, otherOrigin) // there is nothing to keep
 	bad.join(err)
 	bad.join(checkAPIKeys("api_keys", n.APIKeys))
 	bad.join(checkSources(doc, "api_keys", len(n.APIKeys)))
@@ -97,9 +97,10 @@ type KeepOrAdd struct {
 const AnyRevision int64 = 0
 
 // Update changes a provider, by id or name, if it is of that revision; it
-// returns [store.ErrStale] otherwise. A change of the origin of base_url is
-// refused unless all keys are given again: a key is sealed to the origin that
-// it may be sent to.
+// returns [store.ErrStale] otherwise. A change of the origin of base_url, or of
+// the proxy or the certificates in the settings, is refused unless all keys are
+// given again: who may edit a provider may not read its keys, by having them sent
+// elsewhere.
 func (r Rules) Update(ctx context.Context, tx store.Tx, ref string, revision int64, e ProviderEdit) (store.Provider, error) {
 	cur, err := lock(ctx, tx, ref, revision)
 	if err != nil {
@@ -129,13 +130,16 @@ func (r Rules) Update(ctx context.Context, tx store.Tx, ref string, revision int
 		bad.check("strategy", checkStrategy(*e.Strategy))
 		next.Strategy = store.Strategy(*e.Strategy)
 	}
-	moved := origin.Of(next.BaseURL) != origin.Of(cur.BaseURL)
+	var again string // why all secrets must be given again, if they must
+	if origin.Of(next.BaseURL) != origin.Of(cur.BaseURL) {
+		again = otherOrigin
+	}
 	had := settingsOf(cur)
 	doc, unset := had, error(nil)
 	if e.Settings != nil {
-		doc, unset = setSettings(&next, *e.Settings, moved)
-	} else if moved && cur.SettingsPublic != "" {
-		unset = &store.InvalidError{Field: "settings", Reason: "must be given again when the scheme, host or port of base_url changes, or be null to have none"}
+		doc, again, unset = r.setSettings(&next, *e.Settings, again)
+	} else if again != "" && cur.SettingsPublic != "" {
+		unset = &store.InvalidError{Field: "settings", Reason: "must be given again " + again + ", or be null to have none"}
 	}
 	bad.join(unset)
 	plan, err := planKeys(keys, e.APIKeys)
@@ -143,8 +147,8 @@ func (r Rules) Update(ctx context.Context, tx store.Tx, ref string, revision int
 	if unset == nil && (e.Settings != nil || e.APIKeys != nil) {
 		bad.join(plan.fit(had, doc))
 	}
-	if moved && len(plan.kept) > 0 {
-		bad.join(&store.InvalidError{Field: "api_keys", Reason: "must all be given again when the scheme, host or port of base_url changes: send every key as {\"api_key\":…}, or [] to have none"})
+	if again != "" && len(plan.kept) > 0 {
+		bad.join(&store.InvalidError{Field: "api_keys", Reason: "must all be given again " + again + ": send every key as {\"api_key\":…}, or [] to have none"})
 	}
 	if err := bad.err(); err != nil {
 		return store.Provider{}, err

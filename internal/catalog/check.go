@@ -99,6 +99,8 @@ func checkPosition(n int64) error {
 	return nil
 }
 
+var errForbiddenHost = errors.New("names an address that must not be reached from here: link-local and cloud metadata addresses never are, and this server may have a list of its own")
+
 // NormalBaseURL checks a base URL and returns it as it is kept: without trailing
 // slashes, its host in lower case.
 func (r Rules) NormalBaseURL(s string) (string, error) {
@@ -132,7 +134,7 @@ func (r Rules) NormalBaseURL(s string) (string, error) {
 	}
 	if r.CheckHost != nil {
 		if err := r.CheckHost(u.Hostname()); err != nil {
-			return "", errors.New("names an address that must not be reached from here: link-local and cloud metadata addresses never are, and this server may have a list of its own")
+			return "", errForbiddenHost
 		}
 	}
 	return u.Scheme + "://" + strings.ToLower(u.Host) + path, nil

@@ -9,35 +9,58 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/store"
 )
 
+// Why what is secret has to be given again: it would go where it was not meant to.
+const (
+	otherOrigin = "when the scheme, host or port of base_url changes"
+	otherWay    = "when the settings name another proxy or other certificates"
+)
+
 // setSettings writes a settings document, or none, into p, with its public part
 // beside it, and returns it. What p has already stays as it is sealed if the
-// document changes nothing, unless it is to be sealed anew. Then no secret field
-// can be kept: it is sealed to where it may be sent.
-func setSettings(p *store.Provider, document []byte, anew bool) (settings.Document, error) {
+// document changes nothing, unless there is a reason why it must be given again;
+// the document itself may be one. Then no secret field can be kept.
+func (r Rules) setSettings(p *store.Provider, document []byte, again string) (settings.Document, string, error) {
 	if document == nil {
 		p.Settings, p.SettingsPublic = secret.Text{}, ""
-		return settings.Document{}, nil
+		return settings.Document{}, again, nil
 	}
 	doc, err := settings.Parse(string(p.Type), document, p.SettingsPublic)
 	if err != nil {
 		if f, ok := errors.AsType[*settings.FieldError](err); ok {
-			return settings.Document{}, &store.InvalidError{Field: strings.TrimSuffix("settings."+f.Field, "."), Reason: f.Message}
+			return settings.Document{}, again, &store.InvalidError{Field: strings.TrimSuffix("settings."+f.Field, "."), Reason: f.Message}
 		}
-		return settings.Document{}, err
+		return settings.Document{}, again, err
 	}
-	if anew {
-		var bad invalid
+	var bad invalid
+	reach := settings.ReachOf(doc.Fields)
+	bad.check("settings.proxy", r.checkProxy(reach))
+	if again == "" && reach.Redirects(settings.ReachOf(settingsOf(*p).Fields)) {
+		again = otherWay
+	}
+	if again != "" {
 		for _, name := range doc.Kept {
-			bad.join(&store.InvalidError{Field: "settings." + name, Reason: "must be given again when the scheme, host or port of base_url changes, or be empty to have none"})
-		}
-		if err := bad.err(); err != nil {
-			return settings.Document{}, err
+			bad.join(&store.InvalidError{Field: "settings." + name, Reason: "must be given again " + again + ", or be empty to have none"})
 		}
 	}
-	if anew || len(doc.Given) > 0 || doc.Public != p.SettingsPublic {
+	if err := bad.err(); err != nil {
+		return settings.Document{}, again, err
+	}
+	if again != "" || len(doc.Given) > 0 || doc.Public != p.SettingsPublic {
 		p.Settings, p.SettingsPublic, p.SettingsKept = doc.Full, doc.Public, store.SetOf(doc.Kept...)
 	}
-	return doc, nil
+	return doc, again, nil
+}
+
+// checkProxy refuses a proxy that could never be dialled.
+func (r Rules) checkProxy(reach settings.Reach) error {
+	u, err := reach.ProxyURL()
+	if err != nil || u == nil || r.CheckHost == nil {
+		return err
+	}
+	if r.CheckHost(u.Hostname()) != nil {
+		return errForbiddenHost
+	}
+	return nil
 }
 
 // settingsOf returns the settings that p has, as far as they are public. Those

@@ -1,15 +1,24 @@
 package catalog_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
+	"errors"
 	"maps"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehousehq/gatehouse/internal/catalog"
+	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/store"
 	"github.com/gatehousehq/gatehouse/internal/store/storetest"
 )
@@ -222,4 +231,98 @@ func TestEntriesOfSettingsNameFieldsAndShowNoSecret(t *testing.T) {
 			t.Errorf("(-got +want):\n%s", diff)
 		}
 	})
+}
+
+// reached returns a settings document of type openai with those members.
+func reached(members string) *[]byte {
+	if members != "" {
+		members = "," + members
+	}
+	doc := []byte(`{"_type":"openai","_version":1` + members + `}`)
+	return &doc
+}
+
+// Who may edit a provider could have its keys sent to a proxy of their own, or to
+// whoever a certificate of theirs vouches for: so they must have the keys.
+func TestAnotherWayTakesTheKeysAgain(t *testing.T) {
+	t.Parallel()
+	ca := `"ca":` + certificate(t)
+	again := &[]catalog.KeepOrAdd{{APIKey: secret.New("sk-canary-again")}}
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		for _, c := range []struct {
+			name, before, after string
+			bad                 []string
+		}{
+			{"a proxy", ``, `"proxy":"http://p:1"`, []string{"api_keys"}},
+			{"another proxy", `"proxy":"http://p:1"`, `"proxy":"http://p:2"`, []string{"api_keys"}},
+			{"certificates", ``, ca, []string{"api_keys"}},
+			{"other certificates", `"ca":` + certificate(t), ca, []string{"api_keys"}},
+			{"with secrets", `"headers":{"A":"canary-1"},"proxy":"http://p:1","proxy_credentials":"a:canary"`, `"proxy":"http://p:2"`, []string{"api_keys", "settings.headers", "settings.proxy_credentials"}},
+			{"the same", `"proxy":"http://p:1",` + ca, `"idle_timeout":"9s","proxy":"http://P:1/",` + ca, nil},
+			{"neither any more", `"proxy":"http://p:1",` + ca, ``, nil},
+			{"a kept password for the same proxy", `"proxy":"http://p:1","proxy_credentials":"a:canary"`, `"proxy":"http://p:1","allowed_models":["m"]`, nil},
+		} {
+			name := strings.ReplaceAll(c.name, " ", "-")
+			create(t, s, catalog.NewProvider{Name: name, Settings: *reached(c.before), APIKeys: []secret.Text{secret.New("sk-canary-first")}})
+			_, err := edit(t, s, name, catalog.ProviderEdit{Settings: reached(c.after)})
+			if got := wrong(err); !slices.Equal(got, c.bad) || err != nil && strings.Contains(err.Error(), "canary") {
+				t.Errorf("%s: got %v, want %v", c.name, err, c.bad)
+			}
+			if c.bad == nil {
+				continue
+			}
+			all := strings.TrimSuffix(c.after+`,"headers":"","proxy_credentials":""`, ",")
+			if _, err := edit(t, s, name, catalog.ProviderEdit{Settings: reached(all), APIKeys: again}); err != nil {
+				t.Errorf("%s, with all given again: %v", c.name, err)
+			}
+		}
+		create(t, s, catalog.NewProvider{Name: "bare", Settings: *reached("")})
+		if _, err := edit(t, s, "bare", catalog.ProviderEdit{Settings: reached(ca)}); err != nil {
+			t.Errorf("a provider without keys: %v", err)
+		}
+	})
+}
+
+func TestProxyThatCouldNeverBeDialled(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		var asked []string
+		rules := catalog.Rules{CheckHost: func(host string) error {
+			asked = append(asked, host)
+			if host == "169.254.169.254" {
+				return errors.New("no")
+			}
+			return nil
+		}}
+		for proxy, bad := range map[string][]string{"http://169.254.169.254:80": {"settings.proxy"}, "http://127.0.0.1:3128": nil} {
+			_, err := do(t, s, func(tx store.Tx) (store.Provider, error) {
+				return rules.Create(t.Context(), tx, catalog.NewProvider{Type: "openai", Name: "p", BaseURL: vendor, Settings: *reached(`"proxy":"` + proxy + `"`)})
+			})
+			if got := wrong(err); !slices.Equal(got, bad) {
+				t.Errorf("%s: got %v", proxy, err)
+			}
+		}
+		if !slices.Contains(asked, "127.0.0.1") {
+			t.Errorf("asked for %q", asked)
+		}
+	})
+}
+
+// certificate returns one, in PEM and quoted.
+func certificate(t *testing.T) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	quoted, err := json.Marshal(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(quoted)
 }

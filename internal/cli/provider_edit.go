@@ -17,14 +17,17 @@ func (a *app) providerEdit() *cobra.Command {
 		Long: `Change a provider. What no flag names stays as it is; an empty --display-name or
 --settings clears it.
 
-A base URL with another scheme, host or port demands the API keys again, so that
-no key goes where it was not meant to. They replace the ones there are.`,
+A base URL with another scheme, host or port, and settings with another proxy or
+other certificates, demand the API keys again, so that no key goes where it was
+not meant to. They replace the ones there are.`,
 		Example: `  gatehouse provider edit openai --display-name "OpenAI, team account"
-  gatehouse provider edit local --base-url http://127.0.0.1:9001/v1 --api-key-file keys.txt`,
+  gatehouse provider edit local --base-url http://127.0.0.1:9001/v1 --api-key-file keys.txt
+  gatehouse provider edit openai --settings @openai.json`,
 		ValidArgsFunction: a.completeProvider,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f := cmd.Flags()
 			var req client.UpdateProvider
+			var document json.RawMessage
 			if f.Changed("display-name") {
 				req.DisplayName = client.Set(displayName)
 				if displayName == "" {
@@ -34,11 +37,11 @@ no key goes where it was not meant to. They replace the ones there are.`,
 			if f.Changed("settings") {
 				req.Settings = client.Null[json.RawMessage]()
 				if settings != "" {
-					doc, err := readSettings(settings)
-					if err != nil {
+					var err error
+					if document, err = readSettings(settings); err != nil {
 						return err
 					}
-					req.Settings = client.Set(doc)
+					req.Settings = client.Set(document)
 				}
 			}
 			if f.Changed("base-url") {
@@ -50,7 +53,7 @@ no key goes where it was not meant to. They replace the ones there are.`,
 			if req.DisplayName.IsZero() && req.Settings.IsZero() && req.BaseURL == nil && req.Strategy == nil && !keys.given() {
 				return usagef("there is nothing to change: give a flag that says what")
 			}
-			return a.editProvider(cmd, args[0], req, keys)
+			return a.editProvider(cmd, args[0], req, document, keys)
 		},
 	}, "ai_provider:read", "ai_provider:update", "ai_provider_key:read")
 	f := cmd.Flags()
@@ -63,17 +66,23 @@ no key goes where it was not meant to. They replace the ones there are.`,
 	return cmd
 }
 
-func (a *app) editProvider(cmd *cobra.Command, name string, req client.UpdateProvider, keys keySource) error {
+// editProvider sends the change. document is the settings in it, nil for none.
+func (a *app) editProvider(cmd *cobra.Command, name string, req client.UpdateProvider, document json.RawMessage, keys keySource) error {
 	c, p, err := a.provider(cmd, name)
 	if err != nil {
 		return err
 	}
-	moves := req.BaseURL != nil && origin.Of(*req.BaseURL) != "" && origin.Of(*req.BaseURL) != origin.Of(p.BaseURL)
-	if keys.given() && !moves {
-		return usagef(`keys are only demanded again when the scheme, host or port of --base-url changes; to add one use "gatehouse key add"`)
+	var why string
+	switch {
+	case req.BaseURL != nil && origin.Of(*req.BaseURL) != "" && origin.Of(*req.BaseURL) != origin.Of(p.BaseURL):
+		why = "The host changes. API key for " + p.Name + " at the new one"
+	case redirects(document, p.Settings):
+		why = "The proxy or the certificates change. API key for " + p.Name
+	case keys.given():
+		return usagef(`keys are only demanded again when the scheme, host or port of --base-url changes, or the proxy or the certificates in --settings; to add one use "gatehouse key add"`)
 	}
-	if moves && (keys.given() || len(p.APIKeys) > 0) {
-		again, err := keys.read(cmd, "The host changes. API key for "+p.Name+" at the new one")
+	if why != "" && (keys.given() || len(p.APIKeys) > 0) {
+		again, err := keys.read(cmd, why)
 		if err != nil {
 			return err
 		}
@@ -88,4 +97,21 @@ func (a *app) editProvider(cmd *cobra.Command, name string, req client.UpdatePro
 	}
 	say(cmd, "Provider %s is changed.", p.Name)
 	return a.printIfJSON(cmd, p)
+}
+
+// redirects reports whether the new settings have another proxy or other
+// certificates than those before, for which the server demands the keys again.
+func redirects(document, before json.RawMessage) bool {
+	type reach struct {
+		Proxy string `json:"proxy"`
+		CA    string `json:"ca"`
+	}
+	var next, was reach
+	if json.Unmarshal(document, &next) != nil {
+		return false // there is none, or one that the server refuses
+	}
+	if json.Unmarshal(before, &was) != nil {
+		was = reach{}
+	}
+	return next.Proxy != "" && next.Proxy != was.Proxy || next.CA != "" && next.CA != was.CA
 }

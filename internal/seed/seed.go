@@ -134,10 +134,11 @@ func (s seeder) compare(have store.Provider, keys []store.ProviderKey) (e catalo
 		differs, e.Strategy = append(differs, "strategy"), &want.Strategy
 	}
 	moved := origin.Of(base) != origin.Of(have.BaseURL)
-	public, err := publicSettings(want, have)
+	public, redirects, err := publicSettings(want, have)
 	if err != nil {
 		return e, nil, err
 	}
+	moved = moved || redirects
 	if public != have.SettingsPublic {
 		differs = append(differs, "settings")
 	}
@@ -158,16 +159,24 @@ func (s seeder) compare(have store.Provider, keys []store.ProviderKey) (e catalo
 }
 
 // publicSettings returns what the wanted settings look like without what is
-// secret in them.
-func publicSettings(want Provider, have store.Provider) (string, error) {
+// secret in them, and whether they demand the keys again.
+func publicSettings(want Provider, have store.Provider) (public string, redirects bool, err error) {
 	if want.Settings == nil {
-		return "", nil
+		return "", false, nil
 	}
 	doc, err := settings.Parse(want.Type, want.Settings, have.SettingsPublic)
 	if f, ok := errors.AsType[*settings.FieldError](err); ok {
-		return "", &store.InvalidError{Field: strings.TrimSuffix("settings."+f.Field, "."), Reason: f.Message}
+		return "", false, &store.InvalidError{Field: strings.TrimSuffix("settings."+f.Field, "."), Reason: f.Message}
 	}
-	return doc.Public, err
+	if err != nil {
+		return "", false, err
+	}
+	var before settings.Reach
+	if was, err := settings.Parse(string(have.Type), []byte(have.SettingsPublic), have.SettingsPublic); err == nil {
+		before = settings.ReachOf(was.Fields)
+	}
+	reach := settings.ReachOf(doc.Fields)
+	return doc.Public, reach.Redirects(before), nil
 }
 
 // declare returns the wanted keys as an edit declares them, keeping those that

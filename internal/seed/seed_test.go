@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -181,6 +182,19 @@ func TestModes(t *testing.T) {
 		}
 		if p, now := stored(t, s); p.BaseURL != "https://eu.example.com/v1" || len(now) != 2 || now[0].ID == after[0].ID {
 			t.Errorf("moved to %s, %d keys", p.BaseURL, len(now))
+		}
+		// So does another proxy.
+		moved = append(moved[:len(moved):len(moved)], `GATEHOUSE_PROVIDER_1_SETTINGS={"_type":"openai","_version":1,"proxy":"http://p:1"}`)
+		moved = slices.DeleteFunc(moved, func(v string) bool { return strings.Contains(v, "organization") })
+		_, kept := stored(t, s)
+		if got := mustApply(t, s, seed.Overwrite, moved); got != "vendor overwritten settings" {
+			t.Errorf("another proxy: %s", got)
+		}
+		if p, now := stored(t, s); !strings.Contains(p.SettingsPublic, "http://p:1") || len(now) != 2 || now[0].ID == kept[0].ID {
+			t.Errorf("settings are %s, with %d keys", p.SettingsPublic, len(now))
+		}
+		if got := mustApply(t, s, seed.Fail, moved); got != "vendor same" {
+			t.Errorf("after it: %s", got)
 		}
 	})
 }

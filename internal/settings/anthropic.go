@@ -6,10 +6,8 @@ const TypeAnthropic = "anthropic"
 // Anthropic are the settings of a provider that is reached by the Anthropic API
 // as it is.
 type Anthropic struct {
-	Pool
+	Common
 }
-
-func (a *Anthropic) fields() []field { return a.Pool.fields() }
 
 func (*Anthropic) check([]string) (credentials bool, err error) { return false, nil }
 

@@ -9,14 +9,14 @@ const TypeAzure = "azure"
 type Azure struct {
 	// APIVersion is the api-version of requests; "" is the v1 API, which has none.
 	APIVersion string
-	Pool
+	Common
 }
 
 // https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle
 var azureVersion = regexp.MustCompile(`^([0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?|preview|latest)$`)
 
 func (a *Azure) fields() []field {
-	return append([]field{{name: "api_version", value: &a.APIVersion, max: 32}}, a.Pool.fields()...)
+	return append([]field{{name: "api_version", value: &a.APIVersion, max: 32}}, a.Common.fields()...)
 }
 
 func (a *Azure) check([]string) (credentials bool, err error) {

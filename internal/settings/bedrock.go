@@ -26,7 +26,7 @@ type Bedrock struct {
 	// Ambient is whether the server's own AWS credentials are used: those of its
 	// instance, container or environment.
 	Ambient bool
-	Pool
+	Common
 }
 
 // The longest role and model ids that AWS has are of 2048 characters, access
@@ -44,7 +44,7 @@ func (b *Bedrock) fields() []field {
 		{name: "role_arn", value: &b.RoleARN, max: 2048},
 		{name: "ambient", value: &b.Ambient},
 	}
-	return append(own, b.Pool.fields()...)
+	return append(own, b.Common.fields()...)
 }
 
 var (

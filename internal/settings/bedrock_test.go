@@ -141,7 +141,8 @@ func TestBedrockRules(t *testing.T) {
 func TestUnknownFieldIsRefusedWithTheKnownOnes(t *testing.T) {
 	t.Parallel()
 	_, err := settings.Parse("anthropic", []byte(bedrock(`"`+canary+`":1`)), "")
-	const want = `settings has a field that is not known; besides _type and _version, "bedrock" has "region", "model", "small_fast_model", "access_key", "access_key_secret", "role_arn", "ambient", "failover_on", "replay_after_send", "probe", "breaker", "max_concurrency"`
+	const want = `settings has a field that is not known; besides _type and _version, "bedrock" has "region", "model", "small_fast_model", "access_key", "access_key_secret", "role_arn", "ambient", "failover_on", "replay_after_send", "probe", "breaker", "max_concurrency", ` +
+		`"first_byte_timeout", "idle_timeout", "connect_timeout", "headers", "ca", "proxy", "proxy_credentials", "allowed_paths", "allowed_models"`
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v", err)
 	}
@@ -170,11 +171,16 @@ func TestFieldsOfEachType(t *testing.T) {
 		shown, secrets := settings.FieldsOf(docType)
 		got[docType] = [2][]string{shown, secrets}
 	}
+	with := func(own ...string) []string {
+		return append(own, "failover_on", "replay_after_send", "probe", "breaker", "max_concurrency",
+			"first_byte_timeout", "idle_timeout", "connect_timeout", "ca", "proxy", "allowed_paths", "allowed_models")
+	}
+	secret := []string{"headers", "proxy_credentials"} // of every type
 	want := map[string][2][]string{
-		"openai":    {{"organization", "project", "failover_on", "replay_after_send", "probe", "breaker", "max_concurrency"}, nil},
-		"anthropic": {{"failover_on", "replay_after_send", "probe", "breaker", "max_concurrency"}, nil},
-		"bedrock":   {{"region", "model", "small_fast_model", "role_arn", "ambient", "failover_on", "replay_after_send", "probe", "breaker", "max_concurrency"}, {"access_key", "access_key_secret"}},
-		"azure":     {{"api_version", "failover_on", "replay_after_send", "probe", "breaker", "max_concurrency"}, nil},
+		"openai":    {with("organization", "project"), secret},
+		"anthropic": {with(), secret},
+		"bedrock":   {with("region", "model", "small_fast_model", "role_arn", "ambient"), append([]string{"access_key", "access_key_secret"}, secret...)},
+		"azure":     {with("api_version"), secret},
 	}
 	if diff := cmp.Diff(got, want); diff != "" {
 		t.Errorf("(-got +want):\n%s", diff)

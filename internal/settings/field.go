@@ -13,14 +13,17 @@ import (
 // A field is one member of a document.
 type field struct {
 	name  string
-	value any      // where it is kept: a *string, *bool, **bool, *int64, *[]string or *secret.Text
+	value any      // where it is kept: a *string, *bool, **bool, *int64, *[]string, *secret.Text or value
 	max   int      // the most bytes of a text or secret, or the largest number
 	of    []string // what a list may have, in the order of the canonical form
 }
 
 func (f field) isSecret() bool {
-	_, ok := f.value.(*secret.Text)
-	return ok
+	switch f.value.(type) {
+	case *secret.Text, *headers:
+		return true
+	}
+	return false
 }
 
 func (f field) isZero() bool {
@@ -37,6 +40,8 @@ func (f field) isZero() bool {
 		return *v == 0
 	case *secret.Text:
 		return v.IsZero()
+	case value:
+		return v.isZero()
 	}
 	panic("settings: a field of no known type") // any test finds it
 }
@@ -51,6 +56,11 @@ func (f field) read(raw json.RawMessage) error {
 		return nil
 	case *[]string:
 		return f.readList(raw, v)
+	case value:
+		if err := v.read(raw); err != nil {
+			return &FieldError{f.name, err.Error()}
+		}
+		return nil
 	case *int64:
 		var n int64
 		if json.Unmarshal(raw, &n) != nil || n < 0 || n > int64(f.max) {
@@ -100,12 +110,15 @@ func (f field) readList(raw json.RawMessage, v *[]string) error {
 // json returns the value as JSON, in the clear.
 func (f field) json() []byte {
 	v := f.value
-	if s, ok := v.(*secret.Text); ok {
-		v = s.Reveal()
+	switch own := v.(type) {
+	case *secret.Text:
+		v = own.Reveal()
+	case value:
+		v = own.json()
 	}
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // strings, bools and numbers
+		panic(err) // strings, bools and numbers, and lists and objects of them
 	}
 	return b
 }

@@ -8,12 +8,12 @@ const TypeOpenAI = "openai"
 type OpenAI struct {
 	Organization string // sent as OpenAI-Organization
 	Project      string // sent as OpenAI-Project
-	Pool
+	Common
 }
 
 func (o *OpenAI) fields() []field {
 	own := []field{{name: "organization", value: &o.Organization, max: 256}, {name: "project", value: &o.Project, max: 256}}
-	return append(own, o.Pool.fields()...)
+	return append(own, o.Common.fields()...)
 }
 
 func (*OpenAI) check([]string) (credentials bool, err error) { return false, nil }

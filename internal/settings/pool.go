@@ -52,17 +52,6 @@ func (p *Pool) fields() []field {
 	}
 }
 
-func (p *Pool) pool() Pool { return *p }
-
-// PoolOf returns how the requests of a provider with those fields, or with none
-// if f is nil, use its keys.
-func PoolOf(f Fields) Pool {
-	if f == nil {
-		return Pool{}
-	}
-	return f.pool()
-}
-
 // MovesOn reports whether a request goes on to the next key after that cause.
 func (p Pool) MovesOn(cause string) bool {
 	return p.FailoverOn == nil || slices.Contains(p.FailoverOn, cause)

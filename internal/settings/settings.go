@@ -66,8 +66,8 @@ type Fields interface {
 	// ones that are kept, and whether there are credentials among them.
 	check(kept []string) (credentials bool, err error)
 	keys() KeyForm
-	// pool returns the fields that every type has.
-	pool() Pool
+	// common returns what every type has.
+	common() *Common
 }
 
 // A kind is a type of document. providerType is the type of provider that it is
@@ -123,6 +123,9 @@ func Parse(providerType string, document []byte, before string) (Document, error
 		}
 	}
 	if doc.Credentials, err = doc.Fields.check(doc.Kept); err != nil {
+		return Document{}, err
+	}
+	if err := doc.Fields.common().Reach.check(doc.Kept); err != nil {
 		return Document{}, err
 	}
 	doc.Keys = doc.Fields.keys()

@@ -77,6 +77,8 @@ func FuzzParse(f *testing.F) {
 	f.Add("openai", "{\"_type\":\"openai\",\"_version\":1,\"project\":\"\xff\"}", "")
 	f.Add("anthropic", bedrock(`"access_key":"A","access_key_secret":"s<&>"`), withPair)
 	f.Add("anthropic", withPair, withPair)
+	f.Add("openai", `{"_type":"openai","_version":1,"idle_timeout":"90s","headers":{"a":"b"},"proxy":"http://P:1/","proxy_credentials":"a:b","allowed_paths":["a/*"],"allowed_models":["*"]}`, "")
+	f.Add("openai", `{"_type":"openai","_version":1,"ca":`+quote(certificate(f))+`}`, "")
 	f.Fuzz(func(t *testing.T, providerType, document, before string) {
 		doc, err := settings.Parse(providerType, []byte(document), before)
 		if err != nil {
