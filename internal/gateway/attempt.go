@@ -79,7 +79,7 @@ func (x *exchange) try(key *routing.Key, last, again bool) (answered bool) {
 	if err != nil {
 		return t.unsendable(err)
 	}
-	res, err := cfg.Transport.RoundTrip(req)
+	res, err := x.g.roundTrip(x.provider, req)
 	if b := x.body.sent; b != nil {
 		b.seal()
 	}
@@ -148,7 +148,7 @@ func (t *tryState) report(o keypool.Outcome) {
 // may hold on to the last one.
 func (t *tryState) request(ctx context.Context) (*http.Request, error) {
 	x := t.x
-	h := make(http.Header, len(x.r.Header)+len(x.provider.Headers))
+	h := make(http.Header, len(x.r.Header)+len(x.provider.Headers)+len(x.provider.Added))
 	x.g.requestHeaders.copyTo(h, x.r.Header)
 	if v := h["Accept-Encoding"]; len(v) > 0 && x.endpoint != nil {
 		h["Accept-Encoding"] = readable(v)
@@ -159,9 +159,7 @@ func (t *tryState) request(ctx context.Context) (*http.Request, error) {
 	if t.key != nil && x.dialect.Prepare == nil {
 		x.dialect.SetCredential(h, t.key.Secret)
 	}
-	for name, value := range x.provider.Headers {
-		h.Set(name, value)
-	}
+	addHeaders(h, x.provider)
 	req := noRequest.WithContext(ctx)
 	req.Method, req.Header = x.r.Method, h
 	req.Proto, req.ProtoMajor, req.ProtoMinor = "HTTP/1.1", 1, 1
@@ -177,6 +175,16 @@ func (t *tryState) request(ctx context.Context) (*http.Request, error) {
 	}
 	req.Host = req.URL.Host
 	return req, nil
+}
+
+// addHeaders sets what the settings of a provider add to each request.
+func addHeaders(h http.Header, p *routing.Provider) {
+	for name, value := range p.Headers {
+		h.Set(name, value)
+	}
+	for name, value := range p.Added {
+		h.Set(name, value.Reveal())
+	}
 }
 
 // noRequest is for making requests with a context, without a copy of each.
@@ -338,8 +346,14 @@ func (x *exchange) nothingUsable(short keypool.Shortage) (answered bool) {
 // are searched for it. Local servers are given keys such as "none".
 const leastSecret = 8
 
-// shows reports whether the text has the key in it.
+// shows reports whether the text has the key in it, or a header that the settings
+// add and that no client may send: it may be a credential as well.
 func (t *tryState) shows(text []byte) bool {
+	for name, value := range t.x.provider.Added {
+		if secret := value.Reveal(); len(secret) >= leastSecret && !t.x.g.requestHeaders.has(name) && shown(text, secret) {
+			return true
+		}
+	}
 	if t.key == nil {
 		return false
 	}

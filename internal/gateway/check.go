@@ -56,10 +56,13 @@ func (g *Gateway) check(ctx context.Context, p *routing.Provider, key *routing.K
 	if err != nil {
 		return Check{Outcome: providerFault.reason}
 	}
-	for name, value := range p.Headers {
-		req.Header.Set(name, value)
+	addHeaders(req.Header, p)
+	if p.FirstByteTimeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, p.FirstByteTimeout)
+		defer cancel()
 	}
-	res, err := g.cfg.Transport.RoundTrip(req.WithContext(ctx))
+	res, err := g.roundTrip(p, req.WithContext(ctx))
 	if err != nil {
 		return Check{Outcome: string(kindIn(ctx, err))}
 	}

@@ -135,6 +135,7 @@ func (x *exchange) admit(s *routing.Snapshot, dest destination) *refusal {
 		return bad
 	}
 	x.provider, x.path = p, dest.path
+	x.watch.upstream(p.FirstByteTimeout, p.IdleTimeout)
 	x.endpoint = d.Endpoint(x.r.Method, dest.path)
 	x.rec.Endpoint = "passthrough"
 	if x.endpoint != nil {
@@ -144,6 +145,9 @@ func (x *exchange) admit(s *routing.Snapshot, dest destination) *refusal {
 		}
 	} else if !x.token.Passthrough {
 		return noPassthrough
+	}
+	if p.Paths != nil && !listed(p.Paths, dest.path) {
+		return pathDenied
 	}
 	return x.admitPathModel()
 }

@@ -59,7 +59,8 @@ type Config struct {
 	// Breakers keep requests from providers that do not answer; nil makes new ones.
 	Breakers *breaker.Set
 	// Transport reaches the upstreams. With the one of package transport, a
-	// request costs less, and its body is not held longer than it must be.
+	// request costs less, its body is not held longer than it must be, and
+	// providers can be reached by a way of their own.
 	Transport http.RoundTripper
 	// Logger gets one line per request. Nil discards it.
 	Logger *slog.Logger

@@ -11,15 +11,46 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/token"
 )
 
+// A modelList is why a request must name a model that can be checked: its
+// refusals say whose list that is.
+type modelList struct{ unknowable, denied, unreadable, tooLarge *refusal }
+
+var (
+	tokenModels    = &modelList{modelUnknowable, modelDenied, bodyUnreadable, bodyTooLarge}
+	providerModels = &modelList{modelNotSaid, modelNotServed, bodyNotPlain, bodyNotChecked}
+)
+
+// modelList returns what limits the models of the request; nil if nothing does.
+func (x *exchange) modelList() *modelList {
+	switch {
+	case x.token.Models != nil:
+		return tokenModels
+	case x.provider.Models != nil:
+		return providerModels
+	}
+	return nil
+}
+
+// admitModel decides on a model by both lists.
+func (x *exchange) admitModel(model string) *refusal {
+	switch {
+	case x.token.Models != nil && !listed(x.token.Models, model):
+		return modelDenied
+	case x.provider.Models != nil && !listed(x.provider.Models, model):
+		return modelNotServed
+	}
+	return nil
+}
+
 // admitPathModel decides on the model where that needs no body, and refuses
-// what a token with a list of models may not do at all.
+// what a list of models rules out whatever the body.
 func (x *exchange) admitPathModel() *refusal {
 	e := x.endpoint
-	limited := x.token.Models != nil
+	list := x.modelList()
 	switch {
 	case e == nil || !e.BodyModel && !e.PathModel():
-		if limited {
-			return modelUnknowable
+		if list != nil {
+			return list.unknowable
 		}
 		return nil
 	case e.PathModel():
@@ -28,11 +59,9 @@ func (x *exchange) admitPathModel() *refusal {
 			return badPath // not reached: the path is well formed
 		}
 		x.rec.Model = printable(model)
-		if limited && !modelAllowed(x.token.Models, model) {
-			return modelDenied
-		}
-	case limited && !plainJSON(x.r.Header["Content-Encoding"], x.r.Header["Content-Type"]):
-		return bodyUnreadable
+		return x.admitModel(model)
+	case list != nil && !plainJSON(x.r.Header["Content-Encoding"], x.r.Header["Content-Type"]):
+		return list.unreadable
 	}
 	return nil
 }
@@ -42,25 +71,22 @@ func (x *exchange) admitBodyModel() *refusal {
 	if x.endpoint == nil || !x.endpoint.BodyModel {
 		return nil
 	}
-	limited := x.token.Models != nil
+	list := x.modelList()
 	switch {
-	case !x.body.replayable && limited:
-		return bodyTooLarge
-	case !limited:
+	case list == nil:
 		if len(x.r.Header["Content-Encoding"]) == 0 {
 			x.rec.Model = printable(firstModel(x.body.held))
 		}
 		return nil
+	case !x.body.replayable:
+		return list.tooLarge
 	}
 	model, ok := soleModel(x.body.held)
 	if !ok {
-		return bodyUnreadable
+		return list.unreadable
 	}
 	x.rec.Model = printable(model)
-	if !modelAllowed(x.token.Models, model) {
-		return modelDenied
-	}
-	return nil
+	return x.admitModel(model)
 }
 
 // firstModel returns the model that a body names, as far as can be told by
@@ -130,11 +156,11 @@ func plainJSON(encodings, types []string) bool {
 	return err == nil && media == "application/json" && (charset == "" || strings.EqualFold(charset, "utf-8"))
 }
 
-// modelAllowed reports whether a list names the model: exactly, or by what
-// comes before a "*" at the end.
-func modelAllowed(list []string, model string) bool {
+// listed reports whether a list has the name of a model, or a path: exactly, or
+// by what comes before a "*" at the end.
+func listed(list []string, name string) bool {
 	for _, s := range list {
-		if prefix, wild := strings.CutSuffix(s, "*"); wild && strings.HasPrefix(model, prefix) || s == model {
+		if prefix, wild := strings.CutSuffix(s, "*"); wild && strings.HasPrefix(name, prefix) || s == name {
 			return true
 		}
 	}

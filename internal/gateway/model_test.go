@@ -7,16 +7,20 @@ import (
 
 	"github.com/gatehousehq/gatehouse/internal/gateway"
 	"github.com/gatehousehq/gatehouse/internal/routing"
+	"github.com/gatehousehq/gatehouse/internal/secret"
 )
 
-// A token with a list of models reaches these models only, and nothing that
-// two readers of a body could take differently.
+// By a token with a list of models these models are reached only, and so are those
+// of a provider with one; and nothing that two readers of a body could take
+// differently.
 func TestModelAllowList(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, func(c *gateway.Config) { c.MaxReplayBody = 1000 })
 	reached := 0
-	h.upstream(routing.OpenAI, func(http.ResponseWriter, *http.Request) { reached++ })
-	limited := h.addToken(&routing.Token{ID: "m", Use: true, Passthrough: true, Models: []string{"gpt-5", "mini-*", "org/m"}})
+	open := h.upstream(routing.OpenAI, func(http.ResponseWriter, *http.Request) { reached++ })
+	models := []string{"gpt-5", "mini-*", "org/m"}
+	limited := h.addToken(&routing.Token{ID: "m", Use: true, Passthrough: true, Models: models})
+	h.addProvider(&routing.Provider{Name: "limited", Dialect: routing.OpenAI, Enabled: true, BaseURL: open.BaseURL, Models: models})
 	nothing := h.addToken(&routing.Token{ID: "n", Use: true, Models: []string{}})
 	const chat = "chat/completions"
 	for _, tc := range []struct {
@@ -76,23 +80,31 @@ func TestModelAllowList(t *testing.T) {
 		{"a path outside inference", "POST", "files", `{"model":"gpt-5"}`, nil, "model_unknown", ""},
 		{"deletion of an allowed model", "DELETE", "models/gpt-5", "", nil, "model_unknown", ""},
 	} {
-		before := reached
-		req := h.request(tc.method, "/ai/openai/v1/"+tc.path, tc.body)
-		for k, v := range tc.header {
-			req.Header[k] = v
-		}
-		req.Header.Set("Authorization", "Bearer "+limited.Reveal())
-		a := h.do(req)
-		rec := h.record()
-		want := 403
-		if tc.reason == "" {
-			want = 200
-		}
-		if a.status != want || rec.Reason != tc.reason || rec.Model != tc.model || (reached > before) != (want == 200) {
-			t.Errorf("%s: got %d %q, model %q, upstream reached: %v; want %d %q, model %q", tc.name, a.status, rec.Reason, rec.Model, reached > before, want, tc.reason, tc.model)
-		} else if want == 403 {
-			if msg := a.message(t, routing.OpenAI); !strings.Contains(msg, "limited to certain models") || strings.Contains(msg, "gpt-") {
-				t.Errorf("%s: the message is %s", tc.name, msg)
+		for provider, tok := range map[string]secret.Text{"openai": limited, "limited": h.token} {
+			before := reached
+			req := h.request(tc.method, "/ai/"+provider+"/v1/"+tc.path, tc.body)
+			for k, v := range tc.header {
+				req.Header[k] = v
+			}
+			req.Header.Set("Authorization", "Bearer "+tok.Reveal())
+			a := h.do(req)
+			rec := h.record()
+			want, reason, whose := 403, tc.reason, "This token"
+			if tc.reason == "" {
+				want = 200
+			}
+			if provider == "limited" {
+				whose = "This provider"
+				if reason == "model_denied" {
+					reason = "model_not_served"
+				}
+			}
+			if a.status != want || rec.Reason != reason || rec.Model != tc.model || (reached > before) != (want == 200) {
+				t.Errorf("%s, %s: got %d %q, model %q, upstream reached: %v; want %d %q, model %q", tc.name, whose, a.status, rec.Reason, rec.Model, reached > before, want, reason, tc.model)
+			} else if want == 403 {
+				if msg := a.message(t, routing.OpenAI); !strings.Contains(msg, whose+" is limited to certain models") || strings.Contains(msg, "gpt-") {
+					t.Errorf("%s, %s: the message is %s", tc.name, whose, msg)
+				}
 			}
 		}
 	}
@@ -100,6 +112,25 @@ func TestModelAllowList(t *testing.T) {
 	req.Header.Set("Authorization", "Bearer "+nothing.Reveal())
 	if a := h.do(req); a.status != 403 {
 		t.Errorf("with an empty list: got %d", a.status)
+	}
+}
+
+// With two lists a model must be in both.
+func TestModelsOfTokenAndProvider(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.upstream(routing.Anthropic, func(http.ResponseWriter, *http.Request) {}).Models = []string{"claude-*"}
+	tok := h.addToken(&routing.Token{ID: "m", Use: true, Models: []string{"claude-haiku", "gpt-5"}})
+	for model, reason := range map[string]string{"claude-haiku": "", "claude-opus": "model_denied", "gpt-5": "model_not_served", "other": "model_denied"} {
+		req := h.request("POST", "/ai/anthropic/v1/messages", `{"model":"`+model+`"}`)
+		req.Header.Set("Authorization", "Bearer "+tok.Reveal())
+		a := h.do(req)
+		if rec := h.record(); rec.Reason != reason || (a.status == 200) != (reason == "") {
+			t.Errorf("%s: got %d %q, want %q", model, a.status, rec.Reason, reason)
+		}
+		if reason != "" {
+			a.message(t, routing.Anthropic)
+		}
 	}
 }
 

@@ -130,6 +130,26 @@ var (
 		http.StatusForbidden, "", "model_too_large",
 		"This token is limited to certain models, and the body is too large to be checked for its model.",
 	}
+	pathDenied = &refusal{
+		http.StatusForbidden, "", "path_not_served",
+		"This provider is limited to certain paths by its settings, and this is not one of them.",
+	}
+	modelNotSaid = &refusal{
+		http.StatusForbidden, "", "model_unknown",
+		"This provider is limited to certain models by its settings, and this request names none that can be checked.",
+	}
+	modelNotServed = &refusal{
+		http.StatusForbidden, "", "model_not_served",
+		"This provider is limited to certain models by its settings, and the model asked for is not among them.",
+	}
+	bodyNotPlain = &refusal{
+		http.StatusForbidden, "", "model_unreadable",
+		"This provider is limited to certain models by its settings, so the body must be plain JSON (application/json, UTF-8, no Content-Encoding) with exactly one top-level \"model\".",
+	}
+	bodyNotChecked = &refusal{
+		http.StatusForbidden, "", "model_too_large",
+		"This provider is limited to certain models by its settings, and the body is too large to be checked for its model.",
+	}
 	bodyStalled = &refusal{
 		http.StatusRequestTimeout, "", "body_stalled",
 		"The request body stopped arriving.",
@@ -184,7 +204,7 @@ var (
 	}
 	keyLeaked = &refusal{
 		http.StatusBadGateway, "", "key_in_response",
-		"The provider answered with an error that shows its key, so the answer is withheld.",
+		"The provider answered with an error that shows its key, or a header of its settings, so the answer is withheld.",
 	}
 	redirected = &refusal{
 		http.StatusBadGateway, "", "redirected",

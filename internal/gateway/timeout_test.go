@@ -22,12 +22,17 @@ import (
 // bare returns a gateway over a fake transport, with one provider of two keys,
 // and requests that it accepts. Time is that of the bubble it is called in.
 func bare(t testing.TB, cfg gateway.Config, transport roundTripper) (*gateway.Gateway, func(body io.Reader) *http.Request) {
+	gw, request, p := bareProvider(t, cfg, transport)
+	p.Keys = []routing.Key{key("k1"), key("k2")}
+	return gw, request
+}
+
+// bareProvider is bare with the provider, which has no keys and may be changed
+// before it is used.
+func bareProvider(t testing.TB, cfg gateway.Config, transport roundTripper) (*gateway.Gateway, func(body io.Reader) *http.Request, *routing.Provider) {
 	tok := token.New()
-	snapshot := routing.NewSnapshot(1,
-		[]*routing.Provider{{
-			ID: "p", Name: "openai", Dialect: routing.OpenAI, Enabled: true, BaseURL: mustURL(t, "http://upstream.invalid/v1"),
-			Keys: []routing.Key{key("k1"), key("k2")},
-		}},
+	p := &routing.Provider{ID: "p", Name: "openai", Dialect: routing.OpenAI, Enabled: true, BaseURL: mustURL(t, "http://upstream.invalid/v1")}
+	snapshot := routing.NewSnapshot(1, []*routing.Provider{p},
 		map[token.Hash]*routing.Token{token.Sum(tok.Reveal()): {ID: "t", Name: "t", Use: true, Passthrough: true}})
 	cfg.Snapshot = func() *routing.Snapshot { return snapshot }
 	cfg.Pool = keypool.New(time.Now, keypool.Config{})
@@ -38,7 +43,7 @@ func bare(t testing.TB, cfg gateway.Config, transport roundTripper) (*gateway.Ga
 		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set("User-Agent", "test")
 		return r
-	}
+	}, p
 }
 
 // never is an upstream that does not answer.

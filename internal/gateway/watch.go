@@ -54,6 +54,22 @@ func (w *watch) start(ctl *http.ResponseController, idle, first time.Duration) {
 	w.ctl, w.cancel, w.late = ctl, nil, forNothing
 }
 
+// upstream gives the upstream another time to begin its answer, and for a pause
+// within it; zero leaves it as it is. Nothing may be waited for.
+func (w *watch) upstream(first, idle time.Duration) {
+	if first == 0 && idle == 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if first > 0 {
+		w.limit[forAnswer] = first
+	}
+	if idle > 0 {
+		w.limit[forUpstream] = idle
+	}
+}
+
 // stop ends an exchange. Afterwards nothing of its connection is touched.
 func (w *watch) stop() {
 	w.mu.Lock()

@@ -10,6 +10,7 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/settings"
 	"github.com/gatehousehq/gatehouse/internal/store"
 	"github.com/gatehousehq/gatehouse/internal/token"
+	"github.com/gatehousehq/gatehouse/internal/transport"
 	"github.com/gatehousehq/gatehouse/internal/upstream/azure"
 	"github.com/gatehousehq/gatehouse/internal/upstream/bedrock"
 )
@@ -92,6 +93,9 @@ func (c compiler) provider(rec store.Provider, keys []store.ProviderKey) (*Provi
 	pool := settings.PoolOf(doc)
 	p.Final, p.NoReplay, p.NoProbe = finalCauses(pool), !pool.Replays(), !pool.Probes()
 	p.NoBreaker, p.MaxConcurrency = !pool.Breaks(), pool.MaxConcurrency
+	if err := p.reachedBy(settings.ReachOf(doc)); err != nil {
+		p.Fault = "its settings say how to reach it in a way that this version cannot; save them again"
+	}
 	switch fields := doc.(type) {
 	case nil:
 	case *settings.Bedrock:
@@ -121,6 +125,24 @@ func (c compiler) provider(rec store.Provider, keys []store.ProviderKey) (*Provi
 		p.Keys = append(p.Keys, key)
 	}
 	return p, nil
+}
+
+// reachedBy takes over how the provider is reached, and what of it.
+func (p *Provider) reachedBy(r settings.Reach) error {
+	p.FirstByteTimeout, p.IdleTimeout = r.FirstByteTimeout, r.IdleTimeout
+	p.Added, p.Paths, p.Models = r.AddedHeaders, r.AllowedPaths, r.AllowedModels
+	ca, err := r.Certificates()
+	if err != nil {
+		return err
+	}
+	proxy, err := r.ProxyURL()
+	if err != nil {
+		return err
+	}
+	p.Egress, err = transport.NewEgress(transport.EgressConfig{
+		ConnectTimeout: r.ConnectTimeout, CA: ca, Proxy: proxy, ProxyCredentials: r.ProxyCredentials,
+	})
+	return err
 }
 
 // settings returns the settings of a provider, nil if it has none. They are read

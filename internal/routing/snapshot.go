@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/token"
+	"github.com/gatehousehq/gatehouse/internal/transport"
 )
 
 // A Snapshot is the configuration as of one generation of the store. Neither
@@ -70,8 +71,17 @@ type Provider struct {
 	// Access is what the dialect needs to know besides: of a type of its own, nil
 	// for those that need nothing.
 	Access any
-	// Headers are set on each request upstream, over what the client sent.
+	// Headers are set on each request upstream, over what the client sent, and
+	// Added after them: what operators add may be a credential.
 	Headers map[string]string
+	Added   map[string]secret.Text
+	// Egress is the way to it; nil is that of all providers.
+	Egress *transport.Egress
+	// FirstByteTimeout is how long it may take to begin its answer, and IdleTimeout
+	// how long it may pause within one; zero leaves it to the gateway.
+	FirstByteTimeout, IdleTimeout time.Duration
+	// Paths, after /v1/, and Models are what is served of it: nil is all.
+	Paths, Models []string
 	// Strategy is how the first key to try is chosen; the zero Strategy is InOrder.
 	Strategy Strategy
 	// Keys are the provider's credentials in the order in which to try them.

@@ -1,9 +1,13 @@
 package routing_test
 
 import (
+	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"log/slog"
+	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -414,6 +418,45 @@ func TestSettingsSteerFailover(t *testing.T) {
 		}
 		if p := snap.Provider("plain"); p.Final != 0 || p.NoReplay || p.NoProbe || p.NoBreaker || p.MaxConcurrency != 0 {
 			t.Errorf("without settings: %+v", p)
+		}
+	})
+}
+
+// All types of documents say alike how a provider is reached, and what of it.
+func TestSettingsSayWhatEveryProviderHas(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewTLSServer(nil)
+	srv.Close()
+	ca, err := json.Marshal(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reach := `"first_byte_timeout":"1m30s","idle_timeout":"2s","headers":{"X-Tenant":"t"},"allowed_paths":["messages"],"allowed_models":["m*"]`
+	way := `"connect_timeout":"3s","ca":` + string(ca) + `,"proxy":"http://p:1","proxy_credentials":"a:b"`
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		for name, head := range map[string]string{
+			"openai": `"_type":"openai","_version":1`, "anthropic": `"_type":"anthropic","_version":1`, "azure": `"_type":"azure","_version":1`,
+			"bedrock": `"_type":"bedrock","_version":1,"region":"eu-central-1"`,
+		} {
+			kind := store.TypeOpenAI
+			if name == "anthropic" || name == "bedrock" {
+				kind = store.TypeAnthropic
+			}
+			doc := "{" + head + "," + reach + "," + way + "}"
+			dbgen.Provider(t, s.DB, store.Provider{Type: kind, Name: name, Settings: secret.New(doc), SettingsPublic: doc})
+			p := newTable(t, s).Current().Provider(name)
+			if p.Fault != "" || p.FirstByteTimeout != 90*time.Second || p.IdleTimeout != 2*time.Second || p.Added["X-Tenant"].Reveal() != "t" ||
+				!slices.Equal(p.Paths, []string{"messages"}) || !slices.Equal(p.Models, []string{"m*"}) || p.Egress == nil {
+				t.Errorf("%s: %+v", name, p)
+			}
+		}
+		doc := `{"_type":"openai","_version":1,` + reach + `}`
+		dbgen.Provider(t, s.DB, store.Provider{Name: "common", Settings: secret.New(doc), SettingsPublic: doc})
+		dbgen.Provider(t, s.DB, store.Provider{Name: "plain"})
+		for _, name := range []string{"common", "plain"} {
+			if p := newTable(t, s).Current().Provider(name); p.Egress != nil || (p.Paths == nil) != (name == "plain") {
+				t.Errorf("%s: %+v", name, p)
+			}
 		}
 	})
 }

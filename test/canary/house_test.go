@@ -40,7 +40,7 @@ type house struct {
 	wal   string // where PostgreSQL's log was when the house was built
 
 	openai, anthropic *vendor
-	hook              *httptest.Server
+	hook, proxy       *httptest.Server
 	faults            *faults
 	http              *http.Client
 
@@ -85,6 +85,7 @@ func newHouse(t *testing.T, postgres bool) *house {
 	}
 	h.openai = newVendor(t, "openai", h.tape, func() string { return h.vault.one("answer") })
 	h.anthropic = newVendor(t, "anthropic", h.tape, func() string { return h.vault.one("answer") })
+	h.proxy = newProxy(t, h.tape)
 	h.hook = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		head, _ := httputil.DumpRequest(r, false) // without its body it cannot fail
 		body, _ := io.ReadAll(r.Body)             // what there is of it will do

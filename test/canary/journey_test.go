@@ -50,6 +50,21 @@ var steps = []step{
 		h.api("PATCH", providers+"/"+name, object{"settings": h.bedrock(false)})
 		h.api("PATCH", providers+"/"+name, object{"settings": object{"_type": "bedrock", "_version": 1, "region": "us-east-1", "access_key": "", "access_key_secret": ""}})
 	}},
+	{"change how a provider is reached", func(h *house) {
+		name := h.name()
+		key := func() []object { return []object{{"api_key": h.vault.one("key of an OpenAI provider")}} }
+		h.api("POST", providers, object{"type": "openai", "name": name, "base_url": h.openai.URL + "/v1", "settings": h.reached(true)})
+		h.api("PATCH", providers+"/"+name, object{"api_keys": key()})
+		h.api("PATCH", providers+"/"+name, object{"settings": h.reached(false)}) // keeps both
+		h.api("PATCH", providers+"/"+name, object{"settings": h.reached(true)})
+		wrong := h.reached(true)
+		wrong["proxy"], wrong["headers"] = "http://"+h.vault.one("password of a proxy")+"@proxy:1", object{h.vault.one("header of a provider"): h.vault.one("header of a provider")}
+		h.api("PATCH", providers+"/"+name, object{"settings": wrong})
+		h.api("PATCH", providers+"/"+name, object{"settings": object{"_type": "openai", "_version": 1, "proxy": "http://127.0.0.1:1"}}) // takes all again
+		h.api("PATCH", providers+"/"+name, object{"settings": h.reached(true), "api_keys": key()})
+		h.api("POST", providers+"/"+name+"/test", nil)
+		h.api("PATCH", providers+"/"+name, object{"settings": object{"_type": "openai", "_version": 1, "headers": nil, "proxy_credentials": ""}})
+	}},
 	{"add, change and remove keys", func(h *house) {
 		name, k := h.add("openai", h.openai.URL+"/v1"), h.vault.one("key of an OpenAI provider")
 		id := h.api("POST", providers+"/"+name+"/keys", object{"api_key": k, "label": "first"}).field("id")
@@ -165,6 +180,15 @@ func (h *house) bedrock(pair bool) object {
 	return doc
 }
 
+// reached says that a provider is reached through the proxy, with a header.
+func (h *house) reached(secrets bool) object {
+	doc := object{"_type": "openai", "_version": 1, "proxy": h.proxy.URL}
+	if secrets {
+		doc["headers"], doc["proxy_credentials"] = object{addedHeader: h.vault.one("header of a provider")}, "ada:"+h.vault.one("password of a proxy")
+	}
+	return doc
+}
+
 // add makes a provider and returns its name.
 func (h *house) add(kind, base string, keys ...string) string {
 	name := h.name()
@@ -177,6 +201,8 @@ func (h *house) add(kind, base string, keys ...string) string {
 var calls = []step{
 	{"OpenAI", func(h *house) { h.call("openai", "/v1/chat/completions", false) }},
 	{"OpenAI, streamed", func(h *house) { h.call("openai", "/v1/chat/completions", true) }},
+	{"OpenAI, through a proxy", func(h *house) { h.callThrough(false) }},
+	{"OpenAI, through a proxy, streamed", func(h *house) { h.callThrough(true) }},
 	{"Anthropic", func(h *house) { h.call("anthropic", "/v1/messages", false) }},
 	{"Anthropic, streamed", func(h *house) { h.call("anthropic", "/v1/messages", true) }},
 }
@@ -190,6 +216,15 @@ func (h *house) call(kind, path string, stream bool) {
 	h.ask(name, path, h.token, stream, nil)
 	h.api("DELETE", providers+"/"+name, nil)
 	h.api("GET", providers+"/"+name+"?include_deleted=true", nil)
+}
+
+// callThrough calls a provider behind the proxy, which is sent a header besides.
+func (h *house) callThrough(stream bool) {
+	name := h.name()
+	key := h.vault.one("key of an OpenAI provider")
+	h.api("POST", providers, object{"type": "openai", "name": name, "base_url": h.openai.URL + "/v1", "api_keys": []string{key}, "settings": h.reached(true)})
+	h.ask(name, "/v1/chat/completions", h.token, stream, nil)
+	h.api("DELETE", providers+"/"+name, nil)
 }
 
 // leaves are clients that vanish.

@@ -40,6 +40,7 @@ var sinks = []sink{
 	{name: "web pages"},
 	{name: "gateway answers"},
 	{name: "upstream requests"},
+	{name: "proxy head"},
 	{name: "webhook head"},
 	{name: "webhook bodies"},
 	{name: "exports", only: "program"},

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -18,7 +19,7 @@ import (
 )
 
 // A vendor is a provider that talks too much: in most of its modes it sends back
-// the key that it was sent, wherever there is room.
+// the key that it was sent, or the header of its settings, wherever there is room.
 type vendor struct {
 	*httptest.Server
 	waiting atomic.Int64 // requests that get no end
@@ -33,6 +34,42 @@ var vendorModes = []string{
 	"key in JSON, escaped", "key in a URL", "key with every character escaped", "key in capitals of hex", "broken gzip", "stream that breaks", "stream with an error", "head without end",
 }
 
+// addedHeader is what the settings of some providers add.
+const addedHeader = "X-Tenant"
+
+// newProxy starts a proxy that forwards what it is given.
+func newProxy(t *testing.T, tp *tape) *httptest.Server {
+	t.Helper()
+	out := &http.Transport{DisableKeepAlives: true}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tp.write("proxy head", []byte(r.Header.Get("Proxy-Authorization"))) // the rest is for the upstream
+		r = r.Clone(r.Context())
+		r.RequestURI = ""
+		r.Header.Del("Proxy-Authorization")
+		res, err := out.RoundTrip(r)
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		defer res.Body.Close()
+		maps.Copy(w.Header(), res.Header)
+		w.WriteHeader(res.StatusCode)
+		for buf := make([]byte, 4<<10); ; {
+			n, err := res.Body.Read(buf)
+			_, _ = w.Write(buf[:n]) // who asked may be gone
+			_ = http.NewResponseController(w).Flush()
+			if err == io.EOF { //nolint:errorlint // readers return it bare
+				return
+			}
+			if err != nil {
+				panic(http.ErrAbortHandler)
+			}
+		}
+	}))
+	srv.Config.ErrorLog = nil
+	t.Cleanup(srv.Close)
+	return srv
+}
+
 func newVendor(t *testing.T, name string, tp *tape, answer func() string) *vendor {
 	t.Helper()
 	v := &vendor{}
@@ -42,6 +79,9 @@ func newVendor(t *testing.T, name string, tp *tape, answer func() string) *vendo
 		tp.write("upstream requests/"+name+" head", head)
 		tp.write("upstream requests/"+name+" body", body)
 		key := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ") + r.Header.Get("X-Api-Key")
+		if added := r.Header.Get(addedHeader); added != "" {
+			key = added
+		}
 		w.Header().Set("Set-Cookie", "key="+key)
 		w.Header().Set("X-Debug", key)
 		w.Header().Set("Location", "http://127.0.0.1/?"+key)
