@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 	"time"
@@ -54,6 +55,8 @@ func (x *exchange) travel(targets []target) {
 func (x *exchange) visit(t *target) (answered bool) {
 	x.depart()
 	x.provider, x.dialect, x.endpoint = t.provider, t.dialect, t.endpoint
+	cfg := &x.g.cfg
+	x.watch.upstream(cmp.Or(t.provider.FirstByteTimeout, cfg.FirstByteTimeout), cmp.Or(t.provider.IdleTimeout, cfg.IdleTimeout))
 	x.rec.ProviderID, x.rec.Provider, x.rec.Endpoint = t.provider.ID, t.provider.Name, t.endpoint.Name
 	bad, wait := x.admitCircuit()
 	if bad == nil {

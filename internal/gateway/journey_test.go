@@ -164,6 +164,8 @@ func TestTargetsThatArePassedOver(t *testing.T) {
 		retry  string
 	}{
 		{"a disabled provider", func(_ *house, p *routing.Provider) { p.Enabled = false }, 503, "provider_disabled", ""},
+		{"a path that is not served", func(_ *house, p *routing.Provider) { p.Paths = []string{"embeddings"} }, 403, "path_not_served", ""},
+		{"a model that is not served", func(_ *house, p *routing.Provider) { p.Models = []string{"n", "fast"} }, 403, "model_not_served", ""},
 		{"a faulty provider", func(_ *house, p *routing.Provider) { p.Fault = "x" }, 503, "provider_fault", ""},
 		{"cooling keys", func(h *house, _ *routing.Provider) {
 			h.pool.Report("a", keypool.Outcome{Reason: keypool.RateLimited, RetryAfter: 42 * time.Second})
@@ -356,6 +358,50 @@ func TestWeightedTargets(t *testing.T) {
 	}
 }
 
+// pairOfTargets returns a gateway with the route "fast" to the providers one and two,
+// which are reached by to, and a token for it.
+func pairOfTargets(t *testing.T, rec *usage.Record, change func(*routing.Provider), to roundTripper) (*gateway.Gateway, string) {
+	t.Helper()
+	tok := token.New().Reveal()
+	var providers []*routing.Provider
+	for _, name := range []string{"one", "two"} {
+		p := &routing.Provider{
+			ID: "p-" + name, Name: name, Dialect: routing.OpenAI, Enabled: true,
+			BaseURL: mustURL(t, "http://"+name+".invalid/v1"), Keys: []routing.Key{key(name)},
+		}
+		change(p)
+		providers = append(providers, p)
+	}
+	snapshot := routing.NewSnapshot(1, providers, map[token.Hash]*routing.Token{token.Sum(tok): {ID: "t", Use: true}}).WithRoutes(&routing.Route{
+		ID: "r", Name: "fast", Enabled: true, Targets: []routing.Target{{ProviderID: "p-one", Model: "a"}, {ProviderID: "p-two", Model: "b"}},
+	})
+	return gateway.New(gateway.Config{
+		Snapshot: func() *routing.Snapshot { return snapshot }, Pool: keypool.New(time.Now, keypool.Config{}),
+		FirstByteTimeout: time.Minute, Observe: func(r usage.Record) { *rec = r }, Transport: to,
+	}), tok
+}
+
+// Each target has the time that its own provider is given.
+func TestTimeoutsOfTargets(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		slow string
+		took time.Duration
+	}{{"one", 3*time.Second + time.Minute}, {"two", time.Minute + 3*time.Second}} {
+		synctest.Test(t, func(t *testing.T) {
+			var rec usage.Record
+			gw, tok := pairOfTargets(t, &rec, func(p *routing.Provider) {
+				if p.Name == tc.slow {
+					p.FirstByteTimeout = 3 * time.Second
+				}
+			}, never)
+			if w := serveShared(gw, tok, `{"model":"fast"}`); w.Code != 504 || rec.Duration != tc.took || len(rec.Attempts) != 2 {
+				t.Errorf("%s: %d after %v %s, %q", tc.slow, w.Code, rec.Duration, w.Body, tries(rec))
+			}
+		})
+	}
+}
+
 // A request that may have been billed goes on, and is marked; or it does not, if
 // the settings of its provider say so.
 func TestReplayAfterSendAcrossTargets(t *testing.T) {
@@ -365,28 +411,13 @@ func TestReplayAfterSendAcrossTargets(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				var rec usage.Record
-				tok := token.New()
-				provider := func(name string) *routing.Provider {
-					return &routing.Provider{
-						ID: "p-" + name, Name: name, Dialect: routing.OpenAI, Enabled: true, NoReplay: final,
-						BaseURL: mustURL(t, "http://"+name+".invalid/v1"), Keys: []routing.Key{key(name)},
+				gw, tok := pairOfTargets(t, &rec, func(p *routing.Provider) { p.NoReplay = final }, func(r *http.Request) (*http.Response, error) {
+					if r.URL.Host == "one.invalid" {
+						return nil, &transport.Error{Err: io.ErrUnexpectedEOF, Sent: true}
 					}
-				}
-				snapshot := routing.NewSnapshot(1, []*routing.Provider{provider("one"), provider("two")},
-					map[token.Hash]*routing.Token{token.Sum(tok.Reveal()): {ID: "t", Use: true}}).WithRoutes(&routing.Route{
-					ID: "r", Name: "fast", Enabled: true, Targets: []routing.Target{{ProviderID: "p-one", Model: "a"}, {ProviderID: "p-two", Model: "b"}},
+					return respond(r, strings.NewReader("second")), nil
 				})
-				gw := gateway.New(gateway.Config{
-					Snapshot: func() *routing.Snapshot { return snapshot }, Pool: keypool.New(time.Now, keypool.Config{}),
-					Observe: func(r usage.Record) { rec = r },
-					Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-						if r.URL.Host == "one.invalid" {
-							return nil, &transport.Error{Err: io.ErrUnexpectedEOF, Sent: true}
-						}
-						return respond(r, strings.NewReader("second")), nil
-					}),
-				})
-				w := serveShared(gw, tok.Reveal(), `{"model":"fast"}`)
+				w := serveShared(gw, tok, `{"model":"fast"}`)
 				switch {
 				case final:
 					if w.Code != 502 || w.Header().Get("X-Should-Retry") != "false" || len(rec.Attempts) != 1 {

@@ -59,16 +59,17 @@ func (x *exchange) answerJSON(body []byte) {
 }
 
 // modelsFor returns the models that are known without asking a provider, and that
-// the token may use, in order: the routes, the models that they lead to, and those
-// that the token's own list names with their provider.
+// the token may use, in order: the routes, the models that they lead to, those that
+// providers are limited to, and those that the token's own list names with their
+// provider.
 func modelsFor(t *routing.Token, s *routing.Snapshot) []listedModel {
 	found := map[string]listedModel{}
 	direct := func(p *routing.Provider, model string) {
 		id := ""
-		if p != nil && p.Enabled && p.Fault == "" && providerAllowed(t.Providers, p) {
+		if p != nil && p.Enabled && p.Fault == "" && providerAllowed(t.Providers, p) && (p.Models == nil || listed(p.Models, model)) {
 			id = p.Name + "/" + model
 		}
-		if id != "" && (t.Models == nil || modelAllowed(t.Models, id) || modelAllowed(t.Models, model)) {
+		if id != "" && (t.Models == nil || listed(t.Models, id) || listed(t.Models, model)) {
 			found[id] = listedModel{id: id, owner: p.Name}
 		}
 	}
@@ -80,8 +81,15 @@ func modelsFor(t *routing.Token, s *routing.Snapshot) []listedModel {
 			direct(s.ProviderByID(target.ProviderID), target.Model)
 		}
 	}
-	for _, listed := range t.Models {
-		if provider, model, ok := strings.Cut(listed, "/"); ok && model != "" && !strings.HasSuffix(model, "*") {
+	for p := range s.Providers() {
+		for _, model := range p.Models {
+			if !strings.HasSuffix(model, "*") {
+				direct(p, model)
+			}
+		}
+	}
+	for _, named := range t.Models {
+		if provider, model, ok := strings.Cut(named, "/"); ok && model != "" && !strings.HasSuffix(model, "*") {
 			direct(s.Provider(provider), model)
 		}
 	}

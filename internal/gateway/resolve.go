@@ -69,7 +69,7 @@ func (f *finder) consider(x *exchange, p *routing.Provider, model string, weight
 	}
 	f.visible = true
 	// What was asked for can be listed, or what it stands for.
-	if x.token.Models != nil && !modelAllowed(x.token.Models, x.journey.asked) && !modelAllowed(x.token.Models, model) {
+	if x.token.Models != nil && !listed(x.token.Models, x.journey.asked) && !listed(x.token.Models, model) {
 		return
 	}
 	f.allowed = true
@@ -83,8 +83,15 @@ func (f *finder) consider(x *exchange, p *routing.Provider, model string, weight
 		return
 	}
 	e := d.Endpoint(x.r.Method, x.path)
-	if e == nil || !e.BodyModel {
+	switch {
+	case e == nil || !e.BodyModel:
 		f.silent = true
+		return
+	case p.Paths != nil && !listed(p.Paths, x.path):
+		f.unserved = pathDenied
+		return
+	case p.Models != nil && !listed(p.Models, model):
+		f.unserved = modelNotServed
 		return
 	}
 	f.targets = append(f.targets, target{p, d, e, model, weight})
@@ -109,7 +116,7 @@ func (f *finder) result() ([]target, *refusal) {
 func usableBy(t *routing.Token, s *routing.Snapshot, r *routing.Route) bool {
 	return r.Enabled && slices.ContainsFunc(r.Targets, func(target routing.Target) bool {
 		p := s.ProviderByID(target.ProviderID)
-		return p != nil && p.Enabled && p.Fault == "" && providerAllowed(t.Providers, p) &&
-			(t.Models == nil || modelAllowed(t.Models, r.Name) || modelAllowed(t.Models, target.Model))
+		return p != nil && p.Enabled && p.Fault == "" && providerAllowed(t.Providers, p) && (p.Models == nil || listed(p.Models, target.Model)) &&
+			(t.Models == nil || listed(t.Models, r.Name) || listed(t.Models, target.Model))
 	})
 }

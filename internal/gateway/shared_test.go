@@ -294,7 +294,11 @@ func TestListOfModels(t *testing.T) {
 	h.named("open", routing.OpenAI, d.at("open"), key("k"))
 	h.named("spare", routing.OpenAI, d.at("spare"), key("k"))
 	h.addProvider(&routing.Provider{Name: "off", Dialect: routing.OpenAI, BaseURL: mustURL(t, "http://127.0.0.1:1/v1")})
+	limited := *h.named("few", routing.OpenAI, d.at("few"), key("k"))
+	limited.Models = []string{"m", "n*", "b"}
+	h.addProvider(&limited)
 	since := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	h.addRoute("narrow", []string{"few/z"})
 	h.addRoute("fast", []string{"open/org/a", "spare/b"}, func(r *routing.Route) { r.CreatedAt = since })
 	h.addRoute("stopped", []string{"open/c"}, func(r *routing.Route) { r.Enabled = false })
 	h.addRoute("dark", []string{"off/d", "deleted/e"})
@@ -312,11 +316,11 @@ func TestListOfModels(t *testing.T) {
 		token routing.Token
 		want  []string
 	}{
-		{"no list", routing.Token{}, []string{"fast", "open/c", "open/org/a", "spare/b"}},
+		{"no list", routing.Token{}, []string{"fast", "few/b", "few/m", "open/c", "open/org/a", "spare/b"}},
 		{"one provider", routing.Token{Providers: []string{"spare"}}, []string{"fast", "spare/b"}},
 		{"no provider", routing.Token{Providers: []string{}}, []string{}},
 		{"the route alone", routing.Token{Models: []string{"fast"}}, []string{"fast"}},
-		{"a model, which the route leads to, too", routing.Token{Models: []string{"b"}}, []string{"fast", "spare/b"}},
+		{"a model, which the route leads to, too", routing.Token{Models: []string{"b"}}, []string{"fast", "few/b", "spare/b"}},
 		{"models with their provider", routing.Token{Models: []string{"open/z", "open/y*", "off/x", "nope/x", "open/"}}, []string{"open/z"}},
 	} {
 		tc.token.ID, tc.token.Use = tc.name, true
@@ -353,6 +357,7 @@ func TestListOfModels(t *testing.T) {
 	}
 	got := list(&routing.Token{ID: "a", Use: true, Models: []string{"fast", "b"}}, "2023-06-01")
 	const want = `{"data":[{"type":"model","id":"fast","display_name":"fast","created_at":"2026-01-02T03:04:05Z"},` +
+		`{"type":"model","id":"few/b","display_name":"few/b","created_at":"1970-01-01T00:00:00Z"},` +
 		`{"type":"model","id":"spare/b","display_name":"spare/b","created_at":"1970-01-01T00:00:00Z"}],"has_more":false,"first_id":"fast","last_id":"spare/b"}`
 	if got.body != want {
 		t.Errorf("Anthropic's form:\n%s\nwant\n%s", got.body, want)
