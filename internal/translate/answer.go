@@ -149,9 +149,7 @@ func readChatAnswer(doc gjson.Result, to sink, o Options) error {
 	if said := reasoningOf(m); said != "" {
 		whole(to, block{kind: thought}, said)
 	}
-	if said := litOf(m.Get("content")); said != "" {
-		whole(to, block{kind: text}, said)
-	}
+	eachText(m.Get("content"), func(in kind, said lit) { whole(to, block{kind: in}, said) })
 	refused := litOf(m.Get("refusal"))
 	if refused != "" {
 		whole(to, block{kind: refusal}, refused)
@@ -168,6 +166,28 @@ func readChatAnswer(doc gjson.Result, to sink, o Options) error {
 	to.take(event{kind: finish, stop: withCalls(s, len(called) > 0), usage: chatUsage(doc.Get("usage"))})
 	to.take(event{kind: done})
 	return nil
+}
+
+// eachText gives the texts of content, which is text or, at Mistral, a list of
+// texts and thoughts.
+func eachText(content gjson.Result, give func(kind, lit)) {
+	if said := litOf(content); said != "" {
+		give(text, said)
+		return
+	}
+	if !content.IsArray() {
+		return
+	}
+	for _, c := range content.Array() {
+		if said := litOf(c.Get("text")); said != "" {
+			give(text, said)
+		}
+		for _, t := range c.Get("thinking").Array() {
+			if said := litOf(t.Get("text")); said != "" {
+				give(thought, said)
+			}
+		}
+	}
 }
 
 // reasoningOf returns the reasoning that some servers show, by either name.
@@ -264,7 +284,7 @@ func (t *Translation) writeChatSaid(w *writer, a *answer) {
 	if len(reasoned) > 0 {
 		w.setLit("reasoning_content", lit(reasoned))
 	}
-	if thoughts > 0 {
+	if thoughts > 0 && t.o.Thoughts && t.upstream == Messages {
 		w.key("reasoning_details")
 		w.open('[')
 		n := 0

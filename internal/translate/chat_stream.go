@@ -35,16 +35,16 @@ func (c *chatReader) read(doc gjson.Result, to sink) {
 		to.take(event{kind: fail, failure: failureOf(doc)})
 		return
 	}
-	if !c.begun {
-		c.begun = true
-		to.take(event{kind: begin, id: c.o.idOr(litOf(doc.Get("id"))), model: litOf(doc.Get("model"))})
-	}
 	if u := doc.Get("usage"); u.IsObject() {
 		c.usage = chatUsage(u)
 	}
 	choice := doc.Get("choices.0")
-	if count(choice.Get("index")) != 0 {
-		return
+	if !choice.IsObject() || count(choice.Get("index")) != 0 {
+		return // Azure begins with a chunk that has neither an id nor a choice
+	}
+	if !c.begun {
+		c.begun = true
+		to.take(event{kind: begin, id: c.o.idOr(litOf(doc.Get("id"))), model: litOf(doc.Get("model"))})
 	}
 	c.delta(choice.Get("delta"), to)
 	if r := choice.Get("finish_reason").Str; r != "" {
@@ -63,7 +63,7 @@ func (c *chatReader) delta(d gjson.Result, to sink) {
 				reasoned = c.text(thought, litOf(v), to)
 			}
 		case "content":
-			c.text(text, litOf(v), to)
+			eachText(v, func(in kind, said lit) { c.text(in, said, to) })
 		case "refusal":
 			c.refused = c.text(refusal, litOf(v), to) || c.refused
 		case "tool_calls":
@@ -150,9 +150,10 @@ func (c *chatWriter) take(e event) {
 		c.said = true
 		c.more(e.text)
 	case signature:
-		w := c.chunk()
-		c.detail(w, &built{block: block{kind: thought}, signature: []byte(e.text)})
-		c.end("null")
+		if c.details() {
+			c.detail(c.chunk(), &built{block: block{kind: thought}, signature: []byte(e.text)})
+			c.end("null")
+		}
 	case shut:
 		if c.in == toolUse && !c.said {
 			c.more("{}")
@@ -222,12 +223,20 @@ func (c *chatWriter) call(w *writer) {
 	w.b = strconv.AppendInt(w.b, int64(c.calls-1), 10)
 }
 
+// details reports whether the client gets thoughts in a form to send back.
+func (c *chatWriter) details() bool { return c.t.o.Thoughts && c.t.upstream == Messages }
+
 func (c *chatWriter) more(said lit) {
+	if c.in == redacted && !c.details() {
+		return
+	}
 	w := c.chunk()
 	switch c.in {
 	case thought:
 		w.setLit("reasoning_content", said)
-		c.detail(w, &built{block: block{kind: thought}, said: []byte(said)})
+		if c.details() {
+			c.detail(w, &built{block: block{kind: thought}, said: []byte(said)})
+		}
 	case redacted:
 		c.detail(w, &built{block: block{kind: redacted}, said: []byte(said)})
 	case refusal:

@@ -2,6 +2,8 @@ package translate
 
 import (
 	"strings"
+
+	"github.com/tidwall/gjson"
 )
 
 // writeChat writes a request of Chat Completions.
@@ -10,6 +12,9 @@ func (r *request) writeChat(w *writer) error {
 	w.setStr("model", r.o.Model)
 	w.key("messages")
 	w.open('[')
+	if !r.newer() {
+		r.systemFirst()
+	}
 	for _, t := range r.turns {
 		if err := r.writeChatTurn(w, t); err != nil {
 			return err
@@ -18,7 +23,7 @@ func (r *request) writeChat(w *writer) error {
 	w.shut(']')
 	if r.maxTokens != "" {
 		name := "max_tokens"
-		if r.o.MaxCompletionTokens || ofOpenAI(r.o.Model) {
+		if r.newer() {
 			name = "max_completion_tokens"
 		}
 		w.setRaw(name, r.maxTokens)
@@ -50,6 +55,27 @@ func (r *request) writeChat(w *writer) error {
 	}
 	w.shut('}')
 	return nil
+}
+
+// newer reports whether the upstream is OpenAI, or one that goes with the times.
+func (r *request) newer() bool { return r.o.MaxCompletionTokens || ofOpenAI(r.o.Model) }
+
+// systemFirst has all that the system says go before all else: the templates of
+// many models have no other place for it.
+func (r *request) systemFirst() {
+	first := turn{role: system}
+	var rest []turn
+	for _, t := range r.turns {
+		switch n := len(rest); {
+		case t.role == system:
+			first.parts = append(first.parts, t.parts...)
+		case n > 0 && rest[n-1].role == t.role: // and for alternation
+			rest[n-1].parts = append(rest[n-1].parts, t.parts...)
+		default:
+			rest = append(rest, t)
+		}
+	}
+	r.turns = append([]turn{first}, rest...)
 }
 
 // ofOpenAI reports whether a model is one of OpenAI's, by its name.
@@ -88,7 +114,7 @@ func (r *request) writeChatTurn(w *writer, t turn) error {
 		}
 		return nil
 	case assistant:
-		w.chatAssistant(t.parts)
+		w.chatAssistant(t.parts, !r.newer())
 		return nil
 	}
 	// Results come right after the calls; what they have that is not text comes
@@ -131,14 +157,18 @@ func (w *writer) message(who string) {
 	w.setStr("role", who)
 }
 
-// chatAssistant writes what the model said. Its thoughts are left out: servers
-// of Chat Completions have no place for them.
-func (w *writer) chatAssistant(parts []part) {
+// chatAssistant writes what the model said. Its thoughts are given back where
+// they may be from: OpenAI has no place for them, and others demand them.
+func (w *writer) chatAssistant(parts []part, thoughts bool) {
 	said := joined(parts, "")
-	var refused lit
+	var refused, reasoned lit
 	calls := 0
 	for i := range parts {
 		switch parts[i].kind {
+		case thought:
+			if parts[i].signature == "" && thoughts {
+				reasoned += parts[i].text
+			}
 		case refusal:
 			refused += parts[i].text
 		case toolUse:
@@ -153,6 +183,9 @@ func (w *writer) chatAssistant(parts []part) {
 		w.setLit("refusal", refused)
 	}
 	w.orNull("content", said)
+	if reasoned != "" {
+		w.setLit("reasoning_content", reasoned)
+	}
 	if calls > 0 {
 		w.key("tool_calls")
 		w.open('[')
@@ -304,13 +337,23 @@ func (r *request) writeChatTools(w *writer) {
 // modes are the words of OpenAI.
 var modes = [...]string{auto: "auto", none: "none", anyTool: "required"}
 
+// withProperties returns the schema of an object with properties, without which
+// OpenAI refuses it.
+func withProperties(schema string) string {
+	v := gjson.Parse(schema)
+	if v.Get("type").Str != "object" || v.Get("properties").Exists() {
+		return schema
+	}
+	return strings.TrimRight(schema[:len(schema)-1], " \t\r\n") + `,"properties":{}}`
+}
+
 // function writes the members of a tool, which OpenAI's APIs agree on.
 func (w *writer) function(t tool) {
 	w.setLit("name", t.name)
 	if t.description != "" {
 		w.setLit("description", t.description)
 	}
-	w.setRaw("parameters", t.schema)
+	w.setRaw("parameters", withProperties(t.schema))
 	if t.strict != "" {
 		w.setRaw("strict", t.strict)
 	}

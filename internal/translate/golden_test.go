@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 var apis = map[string]translate.API{"chat": translate.Chat, "responses": translate.Responses, "messages": translate.Messages}
 
 func options() translate.Options {
-	return translate.Options{Model: "the-model", ID: "0199", Now: time.Unix(1_795_000_000, 0)}
+	return translate.Options{Model: "the-model", Thoughts: true, ID: "0199", Now: time.Unix(1_795_000_000, 0)}
 }
 
 // ask is a request that each API understands.

@@ -120,6 +120,9 @@ func (t *Translation) writeMessagesAnswer(w *writer, a *answer) {
 	w.open('[')
 	for i := range a.blocks {
 		b := &a.blocks[i]
+		if b.kind == thought && !t.o.Thoughts {
+			continue
+		}
 		w.open('{')
 		switch b.kind {
 		case thought:

@@ -17,6 +17,7 @@ func (r *request) readMessages(top map[string]gjson.Result) error {
 	if t := top["thinking"]; t.IsObject() {
 		r.readThinking(t)
 		r.thinking.raw = ""
+		r.summary = t.Get("display").Str == "summarized"
 	}
 	config := top["output_config"]
 	r.effort = config.Get("effort").Str
@@ -149,12 +150,12 @@ func (r *request) readBlock(member string, b gjson.Result) ([]part, error) {
 	case "redacted_thinking":
 		p.kind, p.text = redacted, litOf(b.Get("data"))
 	case "tool_use":
-		p.kind, p.id, p.name, p.object = toolUse, litOf(b.Get("id")), litOf(b.Get("name")), b.Get("input").Raw
+		p.kind, p.id, p.name, p.object = toolUse, ownID(litOf(b.Get("id"))), litOf(b.Get("name")), b.Get("input").Raw
 		if !b.Get("input").IsObject() {
 			err = invalid(member, "the input of a tool_use must be an object")
 		}
 	case "tool_result":
-		p.kind, p.id, p.failed = toolResult, litOf(b.Get("tool_use_id")), b.Get("is_error").Bool()
+		p.kind, p.id, p.failed = toolResult, ownID(litOf(b.Get("tool_use_id"))), b.Get("is_error").Bool()
 		p.parts, err = r.readBlocks(member, b.Get("content"))
 	default:
 		err = cannot(member, r.to, "a block is of a type that it does not have")

@@ -116,7 +116,11 @@ func (r *request) alternate() (turns []turn, instructions []part) {
 			}
 		}
 		for _, p := range t.parts {
-			if p.kind != toolResult && !(p.text == "" && (p.kind == text || p.kind == refusal)) {
+			switch {
+			case p.kind == toolResult:
+			case (p.kind == text || p.kind == refusal) && p.text.blank(): // which it refuses
+			case p.kind == thought && !p.claudes(): // another model's
+			default:
 				parts = append(parts, p)
 			}
 		}
@@ -216,13 +220,13 @@ func (w *writer) block(p *part) error {
 
 // results writes the content of a result, unless there is none.
 func (w *writer) results(parts []part) error {
-	if len(parts) == 0 || len(parts) == 1 && parts[0].kind == text && parts[0].text == "" {
+	if len(parts) == 0 || len(parts) == 1 && parts[0].kind == text && parts[0].text.blank() {
 		return nil
 	}
 	w.key("content")
 	w.open('[')
 	for i := range parts {
-		if parts[i].kind == text && parts[i].text == "" {
+		if parts[i].kind == text && parts[i].text.blank() {
 			continue
 		}
 		if err := w.block(&parts[i]); err != nil {

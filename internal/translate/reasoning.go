@@ -190,6 +190,21 @@ func (w *writer) detail(index int, b *built) {
 	w.shut('}')
 }
 
+// Thoughts of OpenAI's models travel through Messages as their signatures, under
+// a mark of ours.
+const openAIMark = "openai.v1."
+
+// claudes reports whether a thought is one of Claude's, with its signature.
+func (p *part) claudes() bool {
+	return p.signature != "" && !strings.HasPrefix(string(p.signature), openAIMark)
+}
+
+// openAIs returns what OpenAI takes back for a thought of one of its models.
+func (p *part) openAIs() (lit, bool) {
+	s, ok := strings.CutPrefix(string(p.signature), openAIMark)
+	return lit(s), ok
+}
+
 // They travel through Responses in encrypted_content, under a mark of ours:
 // other servers' is not for Messages.
 

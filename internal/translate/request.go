@@ -1,9 +1,7 @@
 package translate
 
 import (
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -11,8 +9,8 @@ import (
 
 // A request is what all three APIs can say, in the order of a conversation.
 type request struct {
-	to API
-	o  Options
+	from, to API
+	o        Options
 
 	turns     []turn
 	tools     []tool
@@ -66,7 +64,7 @@ type part struct {
 	kind kind
 	// text is that of a text, a thought or a refusal, and the data of a redacted one.
 	text      lit
-	signature lit
+	signature lit // of a thought that a vendor takes back
 	source    source
 	// id and name are of a call, and the id of its result. name is that of the tool
 	// as the upstream knows it.
@@ -172,10 +170,13 @@ func (p *part) asText() lit {
 	return p.arguments
 }
 
+// packedID begins the id of a call that had characters which Messages refuses.
+const packedID = "id64_"
+
 // callID returns an id of a call that Messages accepts: letters, digits, _ and -.
-// Another becomes one, always the same.
+// ownID is the way back: some servers read their ids.
 func callID(id lit) lit {
-	ok := id != ""
+	ok := id != "" && !strings.HasPrefix(string(id), packedID)
 	for i := 0; ok && i < len(id); i++ {
 		c := id[i]
 		ok = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
@@ -183,8 +184,35 @@ func callID(id lit) lit {
 	if ok {
 		return id
 	}
-	sum := sha256.Sum256([]byte(id.text()))
-	return lit("call_" + hex.EncodeToString(sum[:12]))
+	return lit(packedID + base64.RawURLEncoding.EncodeToString([]byte(id)))
+}
+
+func ownID(id lit) lit {
+	packed, ok := strings.CutPrefix(string(id), packedID)
+	if !ok {
+		return id
+	}
+	b, err := base64.RawURLEncoding.DecodeString(packed)
+	if err != nil || !gjson.Valid(`"`+string(b)+`"`) {
+		return id
+	}
+	return lit(b)
+}
+
+// blank reports whether there is nothing but space.
+func (l lit) blank() bool {
+	for i := 0; i < len(l); i++ {
+		switch l[i] {
+		case ' ':
+		case '\\':
+			if i++; l[i] != 'n' && l[i] != 'r' && l[i] != 't' {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // newSource reads the URL of an image or a file: one of data holds it itself.

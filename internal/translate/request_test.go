@@ -87,7 +87,7 @@ func TestRefusals(t *testing.T) {
 		"a member twice":                          {translate.Chat, translate.Messages, `,"model":"n"`, "each member once"},
 		"no JSON":                                 {translate.Chat, translate.Messages, `x{`, "must be a JSON object"},
 		"no object":                               {translate.Chat, translate.Messages, `[]`, "must be a JSON object"},
-		"too deep":                                {translate.Chat, translate.Messages, strings.Repeat("[", 5_000_000), "nested no deeper"},
+		"too deep":                                {translate.Chat, translate.Messages, `{"model":"m","messages":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + "}", "nested no deeper"},
 		"no messages":                             {translate.Chat, translate.Messages, `{"model":"m"}`, "messages is not valid: a list is required."},
 		"no model":                                {translate.Chat, translate.Messages, `{"messages":[]}`, "model is not valid"},
 		"the system alone":                        {translate.Chat, translate.Messages, `{"model":"m","messages":[{"role":"system","content":"x"}]}`, "messages cannot be translated to Messages: it needs one of the user."},
@@ -138,38 +138,53 @@ func TestCarried(t *testing.T) {
 		has              []string
 		hasNot           []string
 	}{
-		"the limit that options have":                {translate.Chat, translate.Messages, translate.Options{Model: "x", MaxTokens: 77}, ``, []string{`"max_tokens":77`}, nil},
-		"the limit of an old model":                  {translate.Chat, translate.Messages, translate.Options{Model: "claude-3-haiku-20240307"}, ``, []string{`"max_tokens":4096`}, nil},
-		"the client's limit":                         {translate.Chat, translate.Messages, translate.Options{Model: "x", MaxTokens: 77}, `,"max_tokens":5`, []string{`"max_tokens":5`}, nil},
-		"the newer name of a limit goes first":       {translate.Chat, translate.Messages, translate.Options{Model: "x"}, `,"max_tokens":5,"max_completion_tokens":6`, []string{`"max_tokens":6`}, nil},
-		"a model of OpenAI takes the newer name":     {translate.Messages, translate.Chat, translate.Options{Model: "openai/gpt-5.5"}, ``, []string{`"max_completion_tokens":9`}, []string{`"max_tokens"`}},
-		"other models take the older name":           {translate.Messages, translate.Chat, translate.Options{Model: "gpt-oss-120b"}, ``, []string{`"max_tokens":9`}, nil},
-		"a provider may take the newer name":         {translate.Messages, translate.Chat, translate.Options{Model: "mine", MaxCompletionTokens: true}, ``, []string{`"max_completion_tokens":9`}, nil},
-		"effort becomes a budget for older models":   {translate.Chat, translate.Messages, translate.Options{Model: "claude-sonnet-4-5"}, `,"reasoning_effort":"medium"`, []string{`"thinking":{"type":"enabled","budget_tokens":8192}`}, []string{"effort"}},
-		"a budget leaves room":                       {translate.Chat, translate.Messages, translate.Options{Model: "claude-haiku-4-5"}, `,"reasoning_effort":"high","max_tokens":4000`, []string{`"budget_tokens":2000`}, nil},
-		"no room, no budget":                         {translate.Chat, translate.Messages, translate.Options{Model: "claude-haiku-4-5"}, `,"reasoning_effort":"high","max_tokens":1500`, nil, []string{"thinking"}},
-		"models that do not think are not told to":   {translate.Chat, translate.Messages, translate.Options{Model: "claude-3-5-sonnet-20241022"}, `,"reasoning_effort":"high"`, nil, []string{"thinking", "effort"}},
-		"no effort is no thought":                    {translate.Chat, translate.Messages, translate.Options{Model: "x"}, `,"reasoning_effort":"none"`, []string{`"thinking":{"type":"disabled"}`}, []string{"effort"}},
-		"a forced tool goes without thought":         {translate.Chat, translate.Messages, translate.Options{Model: "x"}, `,"reasoning_effort":"low","tool_choice":"required","tools":[{"type":"function","function":{"name":"f"}}]`, []string{`"effort":"low"`, `"any"`}, []string{"thinking"}},
-		"Anthropic's member is passed on":            {translate.Chat, translate.Messages, translate.Options{Model: "x"}, `,"thinking":{"type":"enabled","budget_tokens":2000},"top_k":5,"cache_control":{"type":"ephemeral"}`, []string{`"thinking":{"type":"enabled","budget_tokens":2000}`, `"top_k":5`, `"cache_control":{"type":"ephemeral"}`}, nil},
-		"models that refuse effort are not told":     {translate.Messages, translate.Chat, translate.Options{Model: "gpt-4o"}, `,"output_config":{"effort":"high"}`, nil, []string{"effort"}},
-		"effort that few know becomes high":          {translate.Messages, translate.Chat, translate.Options{Model: "x"}, `,"output_config":{"effort":"max"}`, []string{`"reasoning_effort":"high"`}, nil},
-		"a small budget is low effort":               {translate.Messages, translate.Chat, translate.Options{Model: "x"}, `,"thinking":{"type":"enabled","budget_tokens":1024}`, []string{`"reasoning_effort":"low"`}, nil},
-		"a schema of the beta":                       {translate.Messages, translate.Chat, translate.Options{Model: "x"}, `,"output_format":{"type":"json_schema","schema":{"type":"object"}}`, []string{`"response_format":{"type":"json_schema"`}, nil},
-		"a stream is asked for its usage":            {translate.Messages, translate.Chat, translate.Options{Model: "x"}, `,"stream":true`, []string{`"stream":true,"stream_options":{"include_usage":true}`}, nil},
-		"Responses stores nothing":                   {translate.Messages, translate.Responses, translate.Options{Model: "x"}, ``, []string{`"store":false`}, nil},
-		"a choice without tools is left out":         {translate.Chat, translate.Messages, translate.Options{Model: "x"}, `,"tool_choice":"none","parallel_tool_calls":true`, nil, []string{"tool_choice"}},
-		"tools that are not to be called":            {translate.Chat, translate.Messages, translate.Options{Model: "x"}, `,"tool_choice":"none","parallel_tool_calls":false,"tools":[{"type":"function","function":{"name":"f"}}]`, []string{`"tool_choice":{"type":"none"}`}, nil},
-		"one call at a time":                         {translate.Messages, translate.Chat, translate.Options{Model: "x"}, `,"tool_choice":{"type":"any","disable_parallel_tool_use":true},"tools":[{"name":"f","input_schema":{}}]`, []string{`"tool_choice":"required","parallel_tool_calls":false`}, nil},
-		"a long name of a namespace fits":            {translate.Responses, translate.Chat, translate.Options{Model: "x"}, `,"tools":[{"type":"namespace","name":"` + strings.Repeat("n", 50) + `","tools":[{"type":"function","name":"` + strings.Repeat("f", 50) + `"}]}]`, []string{`"name":"` + strings.Repeat("n", 50) + `_`}, []string{strings.Repeat("f", 50)}},
-		"a summary of the reasoning is asked for":    {translate.Responses, translate.Messages, translate.Options{Model: "x"}, `,"reasoning":{"effort":"low","summary":"auto"}`, []string{`"display":"summarized"`}, nil},
-		"the model comes from the options, escaped":  {translate.Chat, translate.Messages, translate.Options{Model: `a"b`}, ``, []string{`"model":"a\"b"`}, nil},
-		"an unset choice with one call at a time":    {translate.Chat, translate.Messages, translate.Options{Model: "x"}, `,"parallel_tool_calls":false,"tools":[{"type":"function","function":{"name":"f"}}]`, []string{`{"type":"auto","disable_parallel_tool_use":true}`}, nil},
-		"a temperature that both have is as written": {translate.Chat, translate.Messages, translate.Options{Model: "x"}, `,"temperature":0.70`, []string{`"temperature":0.70`}, nil},
+		"the limit that options have":                        {translate.Chat, translate.Messages, translate.Options{Model: "x", MaxTokens: 77}, ``, []string{`"max_tokens":77`}, nil},
+		"the limit of an old model":                          {translate.Chat, translate.Messages, translate.Options{Model: "claude-3-haiku-20240307"}, ``, []string{`"max_tokens":4096`}, nil},
+		"the client's limit":                                 {translate.Chat, translate.Messages, translate.Options{Model: "x", MaxTokens: 77}, `,"max_tokens":5`, []string{`"max_tokens":5`}, nil},
+		"the newer name of a limit goes first":               {translate.Chat, translate.Messages, translate.Options{Model: "x"}, `,"max_tokens":5,"max_completion_tokens":6`, []string{`"max_tokens":6`}, nil},
+		"a model of OpenAI takes the newer name":             {translate.Messages, translate.Chat, translate.Options{Model: "openai/gpt-5.5"}, ``, []string{`"max_completion_tokens":9`}, []string{`"max_tokens"`}},
+		"other models take the older name":                   {translate.Messages, translate.Chat, translate.Options{Model: "gpt-oss-120b"}, ``, []string{`"max_tokens":9`}, nil},
+		"a provider may take the newer name":                 {translate.Messages, translate.Chat, translate.Options{Model: "mine", MaxCompletionTokens: true}, ``, []string{`"max_completion_tokens":9`}, nil},
+		"effort becomes a budget for older models":           {translate.Chat, translate.Messages, translate.Options{Model: "claude-sonnet-4-5"}, `,"reasoning_effort":"medium"`, []string{`"thinking":{"type":"enabled","budget_tokens":8192}`}, []string{"effort"}},
+		"a budget leaves room":                               {translate.Chat, translate.Messages, translate.Options{Model: "claude-haiku-4-5"}, `,"reasoning_effort":"high","max_tokens":4000`, []string{`"budget_tokens":2000`}, nil},
+		"no room, no budget":                                 {translate.Chat, translate.Messages, translate.Options{Model: "claude-haiku-4-5"}, `,"reasoning_effort":"high","max_tokens":1500`, nil, []string{"thinking"}},
+		"models that do not think are not told to":           {translate.Chat, translate.Messages, translate.Options{Model: "claude-3-5-sonnet-20241022"}, `,"reasoning_effort":"high"`, nil, []string{"thinking", "effort"}},
+		"no effort is no thought":                            {translate.Chat, translate.Messages, translate.Options{Model: "x"}, `,"reasoning_effort":"none"`, []string{`"thinking":{"type":"disabled"}`}, []string{"effort"}},
+		"a forced tool goes without thought":                 {translate.Chat, translate.Messages, translate.Options{Model: "x"}, `,"reasoning_effort":"low","tool_choice":"required","tools":[{"type":"function","function":{"name":"f"}}]`, []string{`"effort":"low"`, `"any"`}, []string{"thinking"}},
+		"Anthropic's member is passed on":                    {translate.Chat, translate.Messages, translate.Options{Model: "x"}, `,"thinking":{"type":"enabled","budget_tokens":2000},"top_k":5,"cache_control":{"type":"ephemeral"}`, []string{`"thinking":{"type":"enabled","budget_tokens":2000}`, `"top_k":5`, `"cache_control":{"type":"ephemeral"}`}, nil},
+		"models that refuse effort are not told":             {translate.Messages, translate.Chat, translate.Options{Model: "gpt-4o"}, `,"output_config":{"effort":"high"}`, nil, []string{"effort"}},
+		"effort that few know becomes high":                  {translate.Messages, translate.Chat, translate.Options{Model: "x"}, `,"output_config":{"effort":"max"}`, []string{`"reasoning_effort":"high"`}, nil},
+		"a small budget is low effort":                       {translate.Messages, translate.Chat, translate.Options{Model: "x"}, `,"thinking":{"type":"enabled","budget_tokens":1024}`, []string{`"reasoning_effort":"low"`}, nil},
+		"a schema of the beta":                               {translate.Messages, translate.Chat, translate.Options{Model: "x"}, `,"output_format":{"type":"json_schema","schema":{"type":"object"}}`, []string{`"response_format":{"type":"json_schema"`}, nil},
+		"a stream is asked for its usage":                    {translate.Messages, translate.Chat, translate.Options{Model: "x"}, `,"stream":true`, []string{`"stream":true,"stream_options":{"include_usage":true}`}, nil},
+		"a summary is asked for if thoughts are to be shown": {translate.Messages, translate.Responses, translate.Options{Model: "gpt-5.5"}, `,"thinking":{"type":"adaptive","display":"summarized"}`, []string{`"reasoning":{"summary":"auto"}`}, []string{"include"}},
+		"thoughts are asked for if they can come back":       {translate.Messages, translate.Responses, translate.Options{Model: "gpt-5.5", Thoughts: true}, ``, []string{`"include":["reasoning.encrypted_content"]`}, []string{`"reasoning":`}},
+		"and not of models that have none":                   {translate.Messages, translate.Responses, translate.Options{Model: "gpt-4.1", Thoughts: true}, `,"thinking":{"type":"adaptive","display":"summarized"}`, nil, []string{"include", "reasoning"}},
+		"the system has its place at OpenAI":                 {translate.Responses, translate.Chat, translate.Options{Model: "gpt-5.5"}, `,"input":[{"role":"user","content":"a"},{"role":"developer","content":"b"}]`, []string{`{"role":"user","content":"a"},{"role":"system","content":"b"}`}, nil},
+		"and goes first elsewhere":                           {translate.Responses, translate.Chat, translate.Options{Model: "qwen"}, `,"input":[{"role":"user","content":"a"},{"role":"developer","content":"b"},{"role":"user","content":"c"}]`, []string{`[{"role":"system","content":"b"},{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"c"}]}]`}, nil},
+		"an open thought goes back":                          {translate.Responses, translate.Chat, translate.Options{Model: "kimi"}, `,"input":[{"role":"user","content":"a"},{"type":"reasoning","summary":[{"type":"summary_text","text":"t"}]},{"role":"assistant","content":"b"}]`, []string{`"content":"b","reasoning_content":"t"`}, nil},
+		"but not to OpenAI":                                  {translate.Responses, translate.Chat, translate.Options{Model: "gpt-5.5"}, `,"input":[{"role":"user","content":"a"},{"type":"reasoning","summary":[{"type":"summary_text","text":"t"}]},{"role":"assistant","content":"b"}]`, nil, []string{"reasoning"}},
+		"nor to Claude":                                      {translate.Responses, translate.Messages, translate.Options{Model: "x"}, `,"input":[{"role":"user","content":"a"},{"type":"reasoning","summary":[{"type":"summary_text","text":"t"}]},{"role":"assistant","content":"b"}]`, nil, []string{"thinking"}},
+		"brackets in text are not nesting":                   {translate.Chat, translate.Messages, translate.Options{Model: "x"}, `,"stop":"\\\"` + strings.Repeat("[", 2000) + `"`, []string{`"stop_sequences":["\\\"[[`}, nil},
+		"no budget for a forced tool":                        {translate.Chat, translate.Messages, translate.Options{Model: "claude-sonnet-4-5"}, `,"reasoning_effort":"low","tool_choice":"required","tools":[{"type":"function","function":{"name":"f"}}]`, []string{`"any"`}, []string{"thinking"}},
+		"arguments that are too deep are no object":          {translate.Responses, translate.Messages, translate.Options{Model: "x"}, `,"input":[{"role":"user","content":"a"},{"type":"function_call","call_id":"c","name":"f","arguments":"{\"a\":` + strings.Repeat("[", 2000) + strings.Repeat("]", 2000) + `}"}]`, []string{"INVALID_JSON"}, nil},
+		"Responses stores nothing":                           {translate.Messages, translate.Responses, translate.Options{Model: "x"}, ``, []string{`"store":false`}, nil},
+		"a choice without tools is left out":                 {translate.Chat, translate.Messages, translate.Options{Model: "x"}, `,"tool_choice":"none","parallel_tool_calls":true`, nil, []string{"tool_choice"}},
+		"tools that are not to be called":                    {translate.Chat, translate.Messages, translate.Options{Model: "x"}, `,"tool_choice":"none","parallel_tool_calls":false,"tools":[{"type":"function","function":{"name":"f"}}]`, []string{`"tool_choice":{"type":"none"}`}, nil},
+		"one call at a time":                                 {translate.Messages, translate.Chat, translate.Options{Model: "x"}, `,"tool_choice":{"type":"any","disable_parallel_tool_use":true},"tools":[{"name":"f","input_schema":{}}]`, []string{`"tool_choice":"required","parallel_tool_calls":false`}, nil},
+		"a long name of a namespace fits":                    {translate.Responses, translate.Chat, translate.Options{Model: "x"}, `,"tools":[{"type":"namespace","name":"` + strings.Repeat("n", 50) + `","tools":[{"type":"function","name":"` + strings.Repeat("f", 50) + `"}]}]`, []string{`"name":"` + strings.Repeat("n", 50) + `_`}, []string{strings.Repeat("f", 50)}},
+		"a summary of the reasoning is asked for":            {translate.Responses, translate.Messages, translate.Options{Model: "x"}, `,"reasoning":{"effort":"low","summary":"auto"}`, []string{`"display":"summarized"`}, nil},
+		"the model comes from the options, escaped":          {translate.Chat, translate.Messages, translate.Options{Model: `a"b`}, ``, []string{`"model":"a\"b"`}, nil},
+		"an unset choice with one call at a time":            {translate.Chat, translate.Messages, translate.Options{Model: "x"}, `,"parallel_tool_calls":false,"tools":[{"type":"function","function":{"name":"f"}}]`, []string{`{"type":"auto","disable_parallel_tool_use":true}`}, nil},
+		"a temperature that both have is as written":         {translate.Chat, translate.Messages, translate.Options{Model: "x"}, `,"temperature":0.70`, []string{`"temperature":0.70`}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := translate.New(c.client, c.upstream, c.o).Request([]byte(least[c.client] + c.body + "}"))
+			body := least[c.client] + c.body + "}"
+			if strings.Contains(c.body, `"input":[`) {
+				body = `{"model":"m"` + c.body + "}"
+			}
+			got, err := translate.New(c.client, c.upstream, c.o).Request([]byte(body))
 			if err != nil || !json.Valid(got) {
 				t.Fatalf("got %s, %v", got, err)
 			}
@@ -226,7 +241,7 @@ func TestRoundTrips(t *testing.T) {
 		`{"role":"tool","tool_call_id":"call_1","content":"one"},{"role":"tool","tool_call_id":"call_2","content":"two"},` +
 		`{"role":"user","content":"And?"}],` +
 		`"max_tokens":100,"temperature":0.5,"top_p":0.9,%s"stream":true,"stream_options":{"include_usage":true},` +
-		`"tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object"},"strict":true}},{"type":"function","function":{"name":"g","parameters":{"type":"object"}%s}}],` +
+		`"tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object","properties":{}},"strict":true}},{"type":"function","function":{"name":"g","parameters":{"type":"object","properties":{}}%s}}],` +
 		`"tool_choice":"required","parallel_tool_calls":false,"reasoning_effort":"high"}`
 	for _, c := range []struct {
 		by     translate.API

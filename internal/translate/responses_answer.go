@@ -17,13 +17,7 @@ func readResponsesAnswer(doc gjson.Result, to sink, o Options) error {
 	for _, item := range doc.Get("output").Array() {
 		switch item.Get("type").Str {
 		case "reasoning":
-			for _, list := range []string{"summary", "content"} {
-				for _, s := range item.Get(list).Array() {
-					if said := litOf(s.Get("text")); said != "" {
-						whole(to, block{kind: thought}, said)
-					}
-				}
-			}
+			readReasoning(item, to)
 		case "message":
 			for _, c := range item.Get("content").Array() {
 				if said := litOf(c.Get("text")); said != "" {
@@ -43,6 +37,37 @@ func readResponsesAnswer(doc gjson.Result, to sink, o Options) error {
 	to.take(event{kind: done})
 	return nil
 }
+
+// readReasoning reads an item of reasoning as one thought, with what OpenAI takes
+// back for its signature.
+func readReasoning(item gjson.Result, to sink) {
+	sealed := litOf(item.Get("encrypted_content"))
+	var said []lit
+	for _, list := range []string{"summary", "content"} {
+		for _, s := range item.Get(list).Array() {
+			if l := litOf(s.Get("text")); l != "" {
+				said = append(said, l)
+			}
+		}
+	}
+	if sealed == "" && len(said) == 0 {
+		return
+	}
+	to.take(event{kind: open, block: block{kind: thought}})
+	for i, l := range said {
+		if i > 0 {
+			l = betweenParts + l
+		}
+		to.take(event{kind: more, text: l})
+	}
+	if sealed != "" {
+		to.take(event{kind: signature, text: openAIMark + sealed})
+	}
+	to.take(event{kind: shut})
+}
+
+// betweenParts goes between the parts of a summary.
+const betweenParts = `\n\n`
 
 func responsesStop(doc gjson.Result, refused, called bool) stop {
 	switch {

@@ -129,16 +129,30 @@ func (r *request) readItem(v gjson.Result) error {
 			return err
 		}
 		r.say(user, part{kind: toolResult, id: litOf(v.Get("call_id")), parts: parts})
-	case "reasoning": // others' is of no use to this upstream
-		if p, ok := unseal(litOf(v.Get("encrypted_content"))); ok {
-			r.say(assistant, p)
-		}
+	case "reasoning":
+		r.readReasoningItem(v)
 	case "item_reference":
 		return cannot("input", r.to, "an item_reference refers to what another server has stored")
 	default:
 		return cannot("input", r.to, "an item is of a type that it does not have")
 	}
 	return nil
+}
+
+// readReasoningItem reads a thought: one of Claude's, or one that its model left
+// open. What only OpenAI could read is left out.
+func (r *request) readReasoningItem(v gjson.Result) {
+	if sealed := litOf(v.Get("encrypted_content")); sealed != "" {
+		if p, ok := unseal(sealed); ok {
+			r.say(assistant, p)
+		}
+		return
+	}
+	for _, s := range v.Get("summary").Array() {
+		if said := litOf(s.Get("text")); said != "" {
+			r.say(assistant, part{kind: thought, text: said})
+		}
+	}
 }
 
 func (r *request) readResponsesMessage(v gjson.Result) error {

@@ -9,9 +9,9 @@ import (
 // A responsesReader reads the events of Responses.
 type responsesReader struct {
 	o Options
-	// in is the block that is open. An item of reasoning has a block for each of its
-	// parts.
+	// in is the block that is open, and parted is set between two parts of a summary.
 	in              kind
+	parted          bool
 	open            bool
 	called, refused bool
 }
@@ -39,7 +39,11 @@ func (r *responsesReader) read(doc gjson.Result, to sink) {
 		if r.open && r.in == toolUse {
 			to.take(event{kind: more, text: litOf(doc.Get("delta"))})
 		}
-	case "response.output_item.done", "response.content_part.done", "response.reasoning_summary_part.done":
+	case "response.reasoning_summary_part.done":
+		r.parted = true
+	case "response.output_item.done":
+		r.done(doc.Get("item"), to)
+	case "response.content_part.done":
 		r.open = false
 		to.take(event{kind: shut})
 	case "response.completed", "response.incomplete":
@@ -57,11 +61,29 @@ func (r *responsesReader) read(doc gjson.Result, to sink) {
 	}
 }
 
+// done ends an item. What OpenAI takes back of its reasoning comes only now.
+func (r *responsesReader) done(item gjson.Result, to sink) {
+	if item.Get("type").Str == "reasoning" {
+		if sealed := litOf(item.Get("encrypted_content")); sealed != "" {
+			if !r.open || r.in != thought {
+				to.take(event{kind: open, block: block{kind: thought}})
+			}
+			to.take(event{kind: signature, text: openAIMark + sealed})
+		}
+	}
+	r.open, r.parted = false, false
+	to.take(event{kind: shut})
+}
+
 // text passes text on, in a block of its kind.
 func (r *responsesReader) text(in kind, said lit, to sink) {
 	if said == "" {
 		return
 	}
+	if in == thought && r.open && r.in == thought && r.parted {
+		said = betweenParts + said
+	}
+	r.parted = false
 	if !r.open || r.in != in {
 		r.open, r.in = true, in
 		to.take(event{kind: open, block: block{kind: in}})

@@ -11,6 +11,10 @@ func (r *request) writeResponses(w *writer) {
 	}
 	w.shut(']')
 	w.setRaw("store", "false")
+	reasons := !unreasoning(r.o.Model)
+	if r.o.Thoughts && r.from == Messages && reasons {
+		w.setRaw("include", `["reasoning.encrypted_content"]`)
+	}
 	if r.maxTokens != "" {
 		w.setRaw("max_output_tokens", r.maxTokens)
 	}
@@ -33,10 +37,15 @@ func (r *request) writeResponses(w *writer) {
 		w.schema(r.format)
 		w.b = append(w.b, "}}"...)
 	}
-	if e := r.effortOf(); e != "" && !unreasoning(r.o.Model) {
+	if e := r.effortOf(); reasons && (e != "" || r.summary) {
 		w.key("reasoning")
 		w.open('{')
-		w.setStr("effort", e)
+		if e != "" {
+			w.setStr("effort", e)
+		}
+		if r.summary { // which OpenAI has for those who proved who they are
+			w.setRaw("summary", `"auto"`)
+		}
 		w.shut('}')
 	}
 	w.shut('}')
@@ -64,8 +73,12 @@ func (w *writer) items(t turn) {
 	}
 	for _, p := range t.parts {
 		switch p.kind {
-		case thought, redacted: // of another vendor's model
-			continue
+		case thought:
+			if sealed, ok := p.openAIs(); ok {
+				flush()
+				w.reasoning(p.text, sealed)
+			}
+		case redacted: // Claude's
 		case toolUse, toolResult:
 			flush()
 			w.call(&p)
@@ -74,6 +87,20 @@ func (w *writer) items(t turn) {
 		}
 	}
 	flush()
+}
+
+// reasoning gives a model of OpenAI a thought of its own back.
+func (w *writer) reasoning(said, sealed lit) {
+	w.open('{')
+	w.setRaw("type", `"reasoning"`)
+	w.key("summary")
+	w.open('[')
+	if said != "" {
+		w.summary(said)
+	}
+	w.shut(']')
+	w.setLit("encrypted_content", sealed)
+	w.shut('}')
 }
 
 // call writes a call or its result.

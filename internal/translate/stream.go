@@ -24,6 +24,8 @@ type Stream struct {
 
 	// begun, opened and finished are how far the answer is.
 	begun, opened, finished bool
+	// hidden is set if the client would send thoughts back to where they cannot go.
+	hidden bool
 	// keeps is set if the answer is kept until its end, and size is how much of it
 	// has come.
 	keeps bool
@@ -68,7 +70,7 @@ func (t *Translation) Stream() *Stream {
 	case Responses:
 		s.to, s.keeps = &responsesWriter{t: t, out: &s.out}, true
 	case Messages:
-		s.to = &messagesWriter{out: &s.out}
+		s.to, s.hidden = &messagesWriter{out: &s.out}, !t.o.Thoughts
 	}
 	return s
 }
@@ -161,6 +163,9 @@ func (s *Stream) take(e event) {
 		}
 		s.ensureBegun()
 		s.ensureShut()
+		if e.block.kind == thought && s.hidden {
+			return // and all that belongs to it
+		}
 		s.opened = true
 	case more, signature:
 		if !s.opened {
@@ -180,12 +185,7 @@ func (s *Stream) take(e event) {
 		s.ensureBegun()
 		s.ensureShut()
 		s.finished = true
-	case done:
-		if !s.finished {
-			s.take(event{kind: finish})
-		}
-		s.over = true
-	case fail:
+	case done, fail:
 		s.over = true
 	case ping:
 		if !s.begun {

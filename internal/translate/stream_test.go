@@ -34,11 +34,11 @@ func wholeStreams(t testing.TB) map[string][]byte {
 			t.Fatal(err)
 		}
 		switch filepath.Base(name) {
-		case "tools.sse", "gemini.sse", "refusal.sse":
+		case "tools.sse", "gemini.sse", "refusal.sse", "azure.sse", "mistral.sse":
 			streams[name] = data
 		}
 	}
-	if len(streams) < 6 {
+	if len(streams) < 7 {
 		t.Fatalf("there are %d streams", len(streams))
 	}
 	return streams
@@ -168,16 +168,14 @@ func TestBadStreams(t *testing.T) {
 		data     string
 		broken   bool
 	}{
-		"no JSON":                          {translate.Messages, started + "data: {\"type\n\n", true},
-		"JSON that is no object":           {translate.Chat, "data: [1]\n\n", true},
-		"brackets without end":             {translate.Chat, "data: " + strings.Repeat("[", 100_000) + "\n\n", true},
-		"an event that is too long":        {translate.Chat, "data: " + strings.Repeat("x", translate.MaxEvent+1), true},
-		"lines that are too long together": {translate.Chat, strings.Repeat("data: "+strings.Repeat("x", 1<<20)+"\n", 9), true},
-		"calls in disorder":                {translate.Chat, `data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f"}},{"index":1,"id":"b","function":{"name":"g"}},{"index":0,"function":{"arguments":"{}"}}]}}]}` + "\n\n", false},
-		"an error before all":              {translate.Chat, `data: {"error":{"message":"no"}}` + "\n\n", false},
-		"an error that is text":            {translate.Chat, `data: {"error":"no"}` + "\n\n", false},
-		"an error event of Responses":      {translate.Responses, `data: {"type":"error","code":"server_error","message":"no"}` + "\n\n", false},
-		"a nested error of Responses":      {translate.Responses, `data: {"type":"error","error":{"code":"server_error","message":"no"}}` + "\n\n", false},
+		"no JSON":                     {translate.Messages, started + "data: {\"type\n\n", true},
+		"JSON that is no object":      {translate.Chat, "data: [1]\n\n", true},
+		"brackets without end":        {translate.Chat, "data: " + strings.Repeat("[", 100_000) + "\n\n", true},
+		"calls in disorder":           {translate.Chat, `data: {"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f"}},{"index":1,"id":"b","function":{"name":"g"}},{"index":0,"function":{"arguments":"{}"}}]}}]}` + "\n\n", false},
+		"an error before all":         {translate.Chat, `data: {"error":{"message":"no"}}` + "\n\n", false},
+		"an error that is text":       {translate.Chat, `data: {"error":"no"}` + "\n\n", false},
+		"an error event of Responses": {translate.Responses, `data: {"type":"error","code":"server_error","message":"no"}` + "\n\n", false},
+		"a nested error of Responses": {translate.Responses, `data: {"type":"error","error":{"code":"server_error","message":"no"}}` + "\n\n", false},
 	} {
 		for _, client := range apis {
 			if client == c.upstream {
@@ -204,6 +202,58 @@ func TestNoStream(t *testing.T) {
 		got, err := run(asked(t, translate.Chat, translate.Messages).Stream(), []byte(data))
 		if !errors.Is(err, translate.ErrBrokenOff) || !strings.HasPrefix(string(got), `data: {"error":{"message":"`) {
 			t.Errorf("%q: got %q, %v", data, got, err)
+		}
+	}
+}
+
+// TestLongEvents: an event that is too long is given up as soon as it is.
+func TestLongEvents(t *testing.T) {
+	t.Parallel()
+	for name, data := range map[string]string{
+		"a line without an end": "data: " + strings.Repeat("x", translate.MaxEvent), "a line": "data: " + strings.Repeat("x", translate.MaxEvent) + "\n",
+		"lines": strings.Repeat("data: "+strings.Repeat("x", 1<<20)+"\n", 9),
+	} {
+		s := asked(t, translate.Chat, translate.Messages).Stream()
+		if got := s.Feed([]byte(data)); !bytes.Contains(got, []byte("error")) {
+			t.Errorf("%s: got %q", name, got)
+		}
+		if got := s.Feed([]byte("\n\ndata: {\"type\":\"message_stop\"}\n\n")); len(got) > 0 {
+			t.Errorf("%s: %q comes after it", name, got)
+		}
+		if _, err := s.End(nil); err == nil {
+			t.Errorf("%s: there is no error", name)
+		}
+	}
+}
+
+// TestLines: data in several lines is one document, whatever ends them.
+func TestLines(t *testing.T) {
+	t.Parallel()
+	for _, end := range []string{"\n", "\r\n", "\r"} {
+		data := strings.ReplaceAll("id: 1\ndata:{\"type\":\ndata: \"message_stop\"\ndata\ndata: }\nretry: 5\n\n", "\n", end)
+		if got, err := run(asked(t, translate.Chat, translate.Messages).Stream(), []byte(data)); err != nil || !bytes.HasSuffix(got, []byte(ends[translate.Chat])) {
+			t.Errorf("%q: got %q, %v", data, got, err)
+		}
+	}
+}
+
+// TestStrayDeltas: what belongs to no open block goes into none.
+func TestStrayDeltas(t *testing.T) {
+	t.Parallel()
+	const delta = `data: {"type":"content_block_delta","index":%d,"delta":{"type":"text_delta","text":"%s"}}` + "\n\n"
+	data := `data: {"type":"message_start","message":{"id":"a","model":"b"}}` + "\n\n" +
+		fmt.Sprintf(delta, 0, "early") +
+		`data: {"type":"content_block_start","index":0,"content_block":{"type":"server_tool_use","id":"s"}}` + "\n\n" + fmt.Sprintf(delta, 0, "hosted") +
+		`data: {"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}` + "\n\n" + fmt.Sprintf(delta, 5, "other") + fmt.Sprintf(delta, 1, "right") +
+		`data: {"type":"content_block_stop","index":1}` + "\n\n" + fmt.Sprintf(delta, 1, "late") +
+		`data: {"type":"message_stop"}` + "\n\n"
+	got, err := run(asked(t, translate.Chat, translate.Messages).Stream(), []byte(data))
+	if err != nil || !bytes.Contains(got, []byte(`"content":"right"`)) {
+		t.Errorf("got %s, %v", got, err)
+	}
+	for _, stray := range []string{"early", "hosted", "other", "late"} {
+		if bytes.Contains(got, []byte(stray)) {
+			t.Errorf("%s is in %s", stray, got)
 		}
 	}
 }

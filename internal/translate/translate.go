@@ -17,6 +17,7 @@ package translate
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -59,6 +60,10 @@ type Options struct {
 	// the names of OpenAI's models, and max_tokens for all others: servers that
 	// know but one of the two know the older one.
 	MaxCompletionTokens bool
+	// Thoughts is set if what a client sends back of this answer comes to the same
+	// vendor again. Then the client is given the model's thoughts in a form that it
+	// sends back; no other vendor would take them, and refuse the request.
+	Thoughts bool
 	// Now is the time of an answer whose API does not have one.
 	Now time.Time
 	// ID is the id of an answer that comes without one, and part of the ids that
@@ -105,13 +110,24 @@ func cannot(member string, to API, why string) error {
 
 var errNotJSON = &RequestError{Message: "The body must be a JSON object with each member once, nested no deeper than 1,000 levels."}
 
+// ForOpenAI returns which of OpenAI's two APIs to ask for a model, if a client
+// speaks neither: Responses for OpenAI's own models since GPT-5, the later of
+// which refuse tools in Chat Completions, and Chat Completions for all others,
+// since few servers have Responses.
+func ForOpenAI(model string) API {
+	if ofOpenAI(model) && !unreasoning(model) && !strings.Contains(model, "/") {
+		return Responses
+	}
+	return Chat
+}
+
 // Request translates a whole request. Errors are of type [*RequestError].
 func (t *Translation) Request(body []byte) ([]byte, error) {
 	doc, ok := parse(body)
 	if !ok {
 		return nil, errNotJSON
 	}
-	r := request{to: t.upstream, o: t.o}
+	r := request{from: t.client, to: t.upstream, o: t.o}
 	top, err := members(t.client, t.upstream, doc)
 	if err != nil {
 		return nil, err
@@ -127,7 +143,7 @@ func (t *Translation) Request(body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.usage, t.sealed, t.tools = r.usage, r.sealed, r.names
+	t.usage, t.sealed, t.tools = r.usage, r.sealed && t.o.Thoughts, r.names
 	w := writer{b: make([]byte, 0, len(body)+len(body)/8+512)}
 	switch t.upstream {
 	case Chat:

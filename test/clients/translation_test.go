@@ -47,7 +47,7 @@ func (tr *translator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	t := translate.New(client, tr.api, translate.Options{Model: "the-model", Now: time.Now(), ID: strconv.FormatInt(tr.count.Add(1), 10)})
+	t := translate.New(client, tr.api, translate.Options{Model: "the-model", Thoughts: true, Now: time.Now(), ID: strconv.FormatInt(tr.count.Add(1), 10)})
 	asked, err := t.Request(body)
 	if err != nil {
 		answerJSON(w, http.StatusBadRequest, t.Error(http.StatusBadRequest, fmt.Appendf(nil, `{"message":%q}`, err)))
