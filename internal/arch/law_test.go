@@ -67,7 +67,7 @@ var law = map[string]rule{
 	"internal/gateway": {
 		own: []string{
 			"internal/breaker", "internal/journal", "internal/keypool", "internal/netguard", "internal/quota", "internal/registry", "internal/routing", "internal/secret",
-			"internal/token", "internal/transport", "internal/upstream", "internal/upstream/anthropic", "internal/upstream/azure", "internal/upstream/bedrock", "internal/upstream/openai", "internal/usage",
+			"internal/token", "internal/translate", "internal/transport", "internal/upstream", "internal/upstream/anthropic", "internal/upstream/azure", "internal/upstream/bedrock", "internal/upstream/openai", "internal/usage",
 		},
 		modules: []string{uuid, gjson},
 	},

@@ -102,6 +102,13 @@ func (x *exchange) try(key *routing.Key, last, again bool) (answered bool) {
 		t.note().Outcome = usage.Redirect
 		return x.pass(redirected, redirected.message, 0)
 	case res.StatusCode < 300:
+		switch err := x.translateAnswer(res); {
+		case errors.Is(err, errNotTranslated):
+			return t.strange()
+		case err != nil:
+			t.sent = true // whole, since it was answered
+			return t.unanswered(err)
+		}
 		t.note().Outcome = usage.OK
 		t.report(keypool.Outcome{})
 		x.relay(&t, res, nil)
@@ -149,9 +156,15 @@ func (t *tryState) report(o keypool.Outcome) {
 func (t *tryState) request(ctx context.Context) (*http.Request, error) {
 	x := t.x
 	h := make(http.Header, len(x.r.Header)+len(x.provider.Headers)+len(x.provider.Added))
-	x.g.requestHeaders.copyTo(h, x.r.Header)
-	if v := h["Accept-Encoding"]; len(v) > 0 && x.endpoint != nil {
-		h["Accept-Encoding"] = readable(v)
+	query := x.r.URL.RawQuery
+	if x.journey.translation != nil {
+		x.translateHeaders(h)
+		query = ""
+	} else {
+		x.g.requestHeaders.copyTo(h, x.r.Header)
+		if v := h["Accept-Encoding"]; len(v) > 0 && x.endpoint != nil {
+			h["Accept-Encoding"] = readable(v)
+		}
 	}
 	if _, ok := h["User-Agent"]; !ok {
 		h["User-Agent"] = nil // keeps net/http from putting in its own
@@ -165,9 +178,9 @@ func (t *tryState) request(ctx context.Context) (*http.Request, error) {
 	req.Proto, req.ProtoMajor, req.ProtoMinor = "HTTP/1.1", 1, 1
 	var err error
 	if x.dialect.Prepare != nil {
-		err = t.prepare(req)
-	} else if req.URL, err = x.dialect.URL(x.provider.BaseURL, x.path, x.r.URL.RawQuery); err == nil {
-		req.URL.ForceQuery = x.r.URL.ForceQuery
+		err = t.prepare(req, query)
+	} else if req.URL, err = x.dialect.URL(x.provider.BaseURL, x.path, query); err == nil {
+		req.URL.ForceQuery = x.r.URL.ForceQuery && x.journey.translation == nil
 		x.body.attach(req, x.watch.answerLater)
 	}
 	if err != nil {
@@ -285,6 +298,8 @@ func (t *tryState) failed(res *http.Response) (answered bool) {
 	case t.shows(raw), t.shows(text):
 		t.note().Outcome = usage.Leaked
 		x.refuse(keyLeaked)
+	case x.journey.translation != nil:
+		x.relay(t, res, x.translateError(res, text))
 	default:
 		x.relay(t, res, raw)
 	}

@@ -159,7 +159,10 @@ func (x *exchange) release() {
 	if b := x.body.buf; b != nil {
 		b.drop()
 	}
-	x.body.held, x.body.buf = nil, nil
+	if b := x.journey.came; b != nil {
+		b.drop()
+	}
+	x.body.held, x.body.buf, x.journey.came = nil, nil, nil
 }
 
 // letGo ends the exchange's part in a stream that a transport may still hold, and

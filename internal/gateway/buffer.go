@@ -43,6 +43,13 @@ func newBuffer(n int) *buffer {
 	return b
 }
 
+// ownBuffer returns a buffer that is b, with one user. It is not used again.
+func ownBuffer(b []byte) *buffer {
+	o := &buffer{b: b, class: mostBuffer + 1}
+	o.users.Store(1)
+	return o
+}
+
 // drop ends one use of the buffer.
 func (b *buffer) drop() {
 	if b.users.Add(-1) == 0 && b.class <= mostBuffer {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gatehousehq/gatehouse/internal/quota"
+	"github.com/gatehousehq/gatehouse/internal/translate"
 	"github.com/gatehousehq/gatehouse/internal/upstream"
 )
 
@@ -17,6 +18,12 @@ type journey struct {
 	targets []target // those that are left
 	asked   string   // the model that the client asked for
 	at      span     // where the model stands in the body that is held
+	// translation is what stands between the client and a target that speaks
+	// another API, nil if they speak the same; came is then the body as it came,
+	// and whole the answer of the upstream, if it came in one piece.
+	translation *translate.Translation
+	came        *buffer
+	whole       []byte
 	// leaving is set when the target cannot serve the request, whatever the key.
 	leaving bool
 	// wait is how long until the first of the targets that were passed over may
@@ -54,10 +61,11 @@ func (x *exchange) travel(targets []target) {
 // visit tries one target.
 func (x *exchange) visit(t *target) (answered bool) {
 	x.depart()
-	x.provider, x.dialect, x.endpoint = t.provider, t.dialect, t.endpoint
+	x.untranslate()
+	x.provider, x.dialect, x.endpoint, x.path = t.provider, t.dialect, t.endpoint, t.endpoint.Path
 	cfg := &x.g.cfg
 	x.watch.upstream(cmp.Or(t.provider.FirstByteTimeout, cfg.FirstByteTimeout), cmp.Or(t.provider.IdleTimeout, cfg.IdleTimeout))
-	x.rec.ProviderID, x.rec.Provider, x.rec.Endpoint = t.provider.ID, t.provider.Name, t.endpoint.Name
+	x.rec.ProviderID, x.rec.Provider = t.provider.ID, t.provider.Name
 	bad, wait := x.admitCircuit()
 	if bad == nil {
 		bad, wait = x.admitPlace()
@@ -65,9 +73,13 @@ func (x *exchange) visit(t *target) (answered bool) {
 	if bad != nil {
 		return x.pass(bad, bad.message, wait)
 	}
-	if bad := x.setModel(t.model); bad != nil {
-		x.answer(bad, bad.message, time.Second)
-		return true
+	if t.translates {
+		bad, message := x.translateRequest(t)
+		if bad != nil {
+			return x.pass(bad, message, 0)
+		}
+	} else if bad := x.setModel(t.model); bad != nil {
+		return x.pass(bad, bad.message, time.Second)
 	}
 	return x.attempt()
 }

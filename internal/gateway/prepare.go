@@ -9,13 +9,13 @@ import (
 
 // prepare has the dialect make the request, for an upstream that is reached in
 // another way than its clients speak.
-func (t *tryState) prepare(req *http.Request) error {
+func (t *tryState) prepare(req *http.Request, query string) error {
 	x := t.x
 	if !x.body.replayable && x.endpoint != nil && x.endpoint.BodyModel {
 		return errNotHeld
 	}
 	o := upstream.Outgoing{
-		Method: req.Method, Base: x.provider.BaseURL, Endpoint: x.endpoint, Path: x.path, Query: x.r.URL.RawQuery,
+		Method: req.Method, Base: x.provider.BaseURL, Endpoint: x.endpoint, Path: x.path, Query: query,
 		Access: x.provider.Access, Now: t.began, Header: req.Header, Body: x.body.held,
 	}
 	if t.key != nil {

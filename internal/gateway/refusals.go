@@ -86,7 +86,7 @@ var (
 	}
 	noSpeaker = &refusal{
 		http.StatusBadRequest, "", "no_speaker",
-		"This route has no target that speaks this API, or this provider does not: ask for another model, or use the API that it speaks.",
+		"This route has no target that speaks this API or can be translated to it, or this provider does not and cannot: ask for another model, or use the API that it speaks.",
 	}
 	noProvider = &refusal{
 		http.StatusNotFound, "", "no_provider",
@@ -209,6 +209,10 @@ var (
 	redirected = &refusal{
 		http.StatusBadGateway, "", "redirected",
 		"The provider answered with a redirect, and those are not followed. An operator should check its base_url: the scheme, and whether /v1 belongs to it.",
+	}
+	strangeAnswer = &refusal{
+		http.StatusBadGateway, "", "answer_unreadable",
+		"The provider answered with something that is not of the API that it should speak, and cannot be translated.",
 	}
 	unreachable = &refusal{
 		http.StatusBadGateway, "", "unreachable",

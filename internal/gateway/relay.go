@@ -18,16 +18,24 @@ func (x *exchange) relay(t *tryState, res *http.Response, begun []byte) {
 	x.rec.Status = res.StatusCode
 	h := x.w.Header()
 	h["Content-Type"] = noType // keeps net/http from guessing one
-	x.g.responseHeaders.copyTo(h, res.Header)
+	pass := &x.g.responseHeaders
+	if x.journey.translation != nil {
+		pass = &translatedResponseHeaders
+	}
+	pass.copyTo(h, res.Header)
 	x.body.mindConnection(h)
 	x.wrote = true
 	x.w.WriteHeader(res.StatusCode)
 
-	kind := usage.KindOf(x.rec.Endpoint)
-	if res.StatusCode != http.StatusOK {
-		kind = usage.NotMetered // an error uses nothing
+	kind := usage.NotMetered
+	if x.endpoint != nil && res.StatusCode == http.StatusOK { // an error uses nothing
+		kind = usage.KindOf(x.endpoint.Name)
 	}
 	x.meter.Reset(kind, res.Header.Get("Content-Type"), res.Header.Get("Content-Encoding"))
+	if x.journey.whole != nil {
+		x.meter.Observe(x.journey.whole)
+		x.journey.whole = nil
+	}
 	res.Header, res.Request = nil, nil // a stream may last, and needs neither
 	err := x.copyBody(res, begun)
 	x.watch.wait(forNothing)
@@ -129,6 +137,8 @@ func (x *exchange) send(piece []byte, last bool) error {
 		x.rec.FirstByte = x.g.cfg.Now().Sub(x.rec.Began)
 	}
 	x.rec.ResponseBytes += int64(len(piece))
-	x.meter.Observe(piece)
+	if x.journey.translation == nil { // else it has observed what was translated
+		x.meter.Observe(piece)
+	}
 	return nil
 }

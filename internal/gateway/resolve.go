@@ -6,6 +6,7 @@ import (
 
 	"github.com/gatehousehq/gatehouse/internal/keypool"
 	"github.com/gatehousehq/gatehouse/internal/routing"
+	"github.com/gatehousehq/gatehouse/internal/translate"
 	"github.com/gatehousehq/gatehouse/internal/upstream"
 )
 
@@ -16,6 +17,10 @@ type target struct {
 	endpoint *upstream.Endpoint
 	model    string
 	weight   uint32
+	// translates is set if the provider speaks another API than the client, which
+	// is api then.
+	translates bool
+	api        translate.API
 }
 
 // resolve returns the targets that the model of the request stands for, of those
@@ -82,19 +87,22 @@ func (f *finder) consider(x *exchange, p *routing.Provider, model string, weight
 		f.unserved = providerFault
 		return
 	}
-	e := d.Endpoint(x.r.Method, x.path)
+	t := target{provider: p, dialect: d, endpoint: d.Endpoint(x.r.Method, x.path), model: model, weight: weight}
+	if t.endpoint == nil {
+		t.endpoint, t.api, t.translates = translated(d, x.path)
+	}
 	switch {
-	case e == nil || !e.BodyModel:
+	case t.endpoint == nil || !t.endpoint.BodyModel:
 		f.silent = true
 		return
-	case p.Paths != nil && !listed(p.Paths, x.path):
+	case p.Paths != nil && !listed(p.Paths, t.endpoint.Path):
 		f.unserved = pathDenied
 		return
 	case p.Models != nil && !listed(p.Models, model):
 		f.unserved = modelNotServed
 		return
 	}
-	f.targets = append(f.targets, target{p, d, e, model, weight})
+	f.targets = append(f.targets, t)
 }
 
 // result returns the targets, or why there is none.

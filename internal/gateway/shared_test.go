@@ -61,7 +61,11 @@ func (d *desk) take() []string {
 // shared posts a body to the URL for all providers.
 func (h *house) shared(path, body string) answer {
 	h.t.Helper()
-	return h.do(h.request("POST", "/ai/v1/"+path, body))
+	req := h.request("POST", "/ai/v1/"+path, body)
+	if strings.HasPrefix(path, "messages") {
+		req.Header.Set("Anthropic-Version", "2023-06-01")
+	}
+	return h.do(req)
 }
 
 func TestModelSaysWhereARequestGoes(t *testing.T) {
@@ -80,8 +84,8 @@ func TestModelSaysWhereARequestGoes(t *testing.T) {
 		{"the older completions", "completions", `{"model":"other/m"}`, `other /v1/completions {"model":"m"}`},
 		{"Anthropic's", "messages", `{"model":"claude/opus","max_tokens":1}`, `claude /v1/messages {"model":"opus","max_tokens":1}`},
 		{"a count of tokens, with a query", "messages/count_tokens?beta=true", `{"model":"claude/opus"}`, `claude /v1/messages/count_tokens?beta=true {"model":"opus"}`},
-		{"the target that speaks it", "messages", `{"model":"gpt-5.1:mini_x"}`, `claude /v1/messages {"model":"claude-x"}`},
-		{"the other target that speaks it", "chat/completions", `{"model":"gpt-5.1:mini_x"}`, `other /v1/chat/completions {"model":"gpt-y"}`},
+		{"the target that speaks it", "messages/count_tokens", `{"model":"gpt-5.1:mini_x"}`, `claude /v1/messages/count_tokens {"model":"claude-x"}`},
+		{"the other target that speaks it", "embeddings", `{"model":"gpt-5.1:mini_x"}`, `other /v1/embeddings {"model":"gpt-y"}`},
 		{"all else byte for byte", "chat/completions", " \n{ \"n\" : 1.50e1,\"a\":{\"model\":\"fast\"},\"s\":\"\\u00e9\\/\\ud83d\\ude00\", \"model\" :\t\"f\\u0061st\" , \"z\":[ ] }\n",
 			"open /v1/chat/completions  \n{ \"n\" : 1.50e1,\"a\":{\"model\":\"fast\"},\"s\":\"\\u00e9\\/\\ud83d\\ude00\", \"model\" :\t\"org/gpt-x\" , \"z\":[ ] }\n"},
 	} {

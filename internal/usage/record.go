@@ -103,5 +103,6 @@ const (
 	Redirect     = "redirect"
 	Leaked       = "key_in_response"
 	Aborted      = "aborted"
+	Unreadable   = "answer_unreadable" // it could not be translated
 	ClientGone   = "client_gone"
 )
