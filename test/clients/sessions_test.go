@@ -80,18 +80,39 @@ var falls = []mockupstream.Behaviour{mockupstream.RateLimited, mockupstream.Inva
 
 func newSession(t *testing.T, srv *realserver.Server, a agent, keys int) *session {
 	t.Helper()
-	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-", ",", "").Replace(t.Name()))
-	s := &session{name: name, dir: t.TempDir(), home: t.TempDir()}
+	s, base := newWork(t, a, strings.ToLower(strings.NewReplacer("/", "-", "_", "-", ",", "").Replace(t.Name())), falls, keys)
+	s.url = srv.URL + "/ai/" + s.name
+	if a.vendor == "openai" {
+		base += "/v1"
+		s.url += "/v1"
+	}
+	var keyTexts []string
+	for _, k := range s.keys {
+		keyTexts = append(keyTexts, k.Reveal())
+	}
+	if _, err := srv.Call(t.Context(), http.MethodPost, "/api/v1/ai/providers", map[string]any{
+		"type": a.vendor, "name": s.name, "base_url": base, "api_keys": keyTexts,
+	}, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.token = newToken(t, srv, s.name)
+	s.outside = newOutside(t, srv.URL)
+	return s
+}
+
+// newWork returns a session without a way to its model, and where that is. Its keys
+// fall one after the other, in the ways that are given.
+func newWork(t *testing.T, a agent, name string, falls []mockupstream.Behaviour, keys int) (s *session, base string) {
+	t.Helper()
+	s = &session{name: name, dir: t.TempDir(), home: t.TempDir()}
 	if err := os.WriteFile(filepath.Join(s.dir, noteName), []byte(noteText+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cfg := mockupstream.Config{Keys: map[secret.Text]mockupstream.Key{}, RetryAfter: time.Hour}
-	var keyTexts []string
 	for i := range keys {
-		text := fmt.Sprintf("sk-mock-session-%s-%d", a.vendor, i)
-		keyTexts = append(keyTexts, text)
-		s.keys = append(s.keys, secret.New(text))
-		cfg.Keys[secret.New(text)] = mockupstream.Key{Label: label(i)}
+		text := secret.New(fmt.Sprintf("sk-mock-session-%s-%d", a.vendor, i))
+		s.keys = append(s.keys, text)
+		cfg.Keys[text] = mockupstream.Key{Label: label(i)}
 	}
 	play := mockupstream.Play(
 		mockupstream.Turn{Text: "I read the note.", Calls: []mockupstream.ToolCall{a.read(s.dir)}, CacheWrite: 300},
@@ -114,21 +135,7 @@ func newSession(t *testing.T, srv *realserver.Server, a agent, keys int) *sessio
 	s.up = mockupstream.New(cfg)
 	upstream := httptest.NewServer(s.up)
 	t.Cleanup(upstream.Close)
-
-	base := upstream.URL
-	s.url = srv.URL + "/ai/" + name
-	if a.vendor == "openai" {
-		base += "/v1"
-		s.url += "/v1"
-	}
-	if _, err := srv.Call(t.Context(), http.MethodPost, "/api/v1/ai/providers", map[string]any{
-		"type": a.vendor, "name": name, "base_url": base, "api_keys": keyTexts,
-	}, nil); err != nil {
-		t.Fatal(err)
-	}
-	s.token = newToken(t, srv, name)
-	s.outside = newOutside(t, srv.URL)
-	return s
+	return s, upstream.URL
 }
 
 func label(key int) string { return fmt.Sprintf("key %d", key) }
@@ -168,7 +175,7 @@ func testAgents(t *testing.T, databaseURL string) {
 			if diff := cmp.Diff([]string{firstSays, secondSays}, said); diff != "" {
 				t.Errorf("what the agent said (-want +got):\n%s", diff)
 			}
-			s.check(t)
+			s.check(t, len(falls))
 			s.checkLog(t, srv.Log(), a.upgrades)
 			s.checkUsage(t, used)
 			checkRecords(t, srv, s.name, s.up.Requests())
@@ -176,12 +183,14 @@ func testAgents(t *testing.T, databaseURL string) {
 	}
 }
 
-// check looks at how the session went, from the upstream's end.
-func (s *session) check(t *testing.T) {
+// check looks at how the session went, from the upstream's end, where so many keys
+// fell.
+func (s *session) check(t *testing.T, fell int) {
 	t.Helper()
+	const turns = 4
 	seen := s.conversations()
-	if len(seen) != len(falls)+1 {
-		t.Fatalf("the model was asked for %d turns, want %d", len(seen), len(falls)+1)
+	if len(seen) != turns {
+		t.Fatalf("the model was asked for %d turns, want %d", len(seen), turns)
 	}
 	for i, c := range seen {
 		if c.Answers != i {
@@ -204,7 +213,7 @@ func (s *session) check(t *testing.T) {
 		}
 	}
 	want := map[string]int{}
-	for i := range falls {
+	for i := range fell {
 		want[label(i)] = 1
 	}
 	if diff := cmp.Diff(want, refused); diff != "" {
