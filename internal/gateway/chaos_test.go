@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -63,7 +64,7 @@ func TestNoRequestFailsThatAKeyCanServe(t *testing.T) {
 		for name, evil := range evils {
 			t.Run(fmt.Sprint(strategy, " ", name), func(t *testing.T) {
 				t.Parallel()
-				chaos(t, strategy, func(n int) roundTripper {
+				chaos(t, strategy, false, func(n int) roundTripper {
 					if n%7 == 0 { // now and then even a bad key works
 						return nil
 					}
@@ -77,12 +78,36 @@ func TestNoRequestFailsThatAKeyCanServe(t *testing.T) {
 			for _, evil := range evils {
 				all = append(all, evil)
 			}
-			chaos(t, strategy, func(int) roundTripper { return all[rand.IntN(len(all))] })
+			chaos(t, strategy, false, func(int) roundTripper { return all[rand.IntN(len(all))] })
 		})
 	}
 }
 
-func chaos(t *testing.T, strategy routing.Strategy, evil func(n int) roundTripper) {
+// The same holds for the targets of a route, each a provider of its own, in order
+// and by weight, while the route changes.
+func TestNoRequestFailsThatATargetCanServe(t *testing.T) {
+	t.Parallel()
+	more := maps.Clone(evils)
+	more["no such model"] = answers(404, `{"error":{"code":"model_not_found"}}`)
+	more["redirect"] = answers(302, "", "Location", "/x")
+	for _, strategy := range []routing.Strategy{routing.InOrder, routing.Weighted} {
+		for name, evil := range more {
+			t.Run(fmt.Sprint(strategy, " ", name), func(t *testing.T) {
+				t.Parallel()
+				chaos(t, strategy, true, func(n int) roundTripper {
+					if n%7 == 0 {
+						return nil
+					}
+					return evil
+				})
+			})
+		}
+	}
+}
+
+// chaos has clients send requests to a provider of four keys or, if they are spread
+// out, to a route of four providers with a key each. One key always works.
+func chaos(t *testing.T, strategy routing.Strategy, spread bool, evil func(n int) roundTripper) {
 	synctest.Test(t, func(t *testing.T) {
 		const clients, requests = 20, 15
 		good := 1 + rand.IntN(3) // in order, others are tried before it
@@ -99,14 +124,33 @@ func chaos(t *testing.T, strategy routing.Strategy, evil func(n int) roundTrippe
 		})
 		tok := token.New()
 		var snapshot atomic.Pointer[routing.Snapshot]
+		path, body := "/ai/openai/v1/chat/completions", `{"model":"m"}`
+		if spread {
+			path, body = "/ai/v1/chat/completions", `{"model":"fast"}`
+		}
 		change := func() {
+			tokens := map[token.Hash]*routing.Token{token.Sum(tok.Reveal()): {ID: "t", Use: true}}
+			if spread {
+				route := &routing.Route{ID: "r", Name: "fast", Enabled: true, Weighted: strategy == routing.Weighted}
+				var providers []*routing.Provider
+				for i := range 4 {
+					id := fmt.Sprint("p", i)
+					providers = append(providers, &routing.Provider{
+						ID: id, Name: id, Dialect: routing.OpenAI, Enabled: i == good || rand.IntN(4) > 0, BaseURL: mustURL(t, "http://upstream.invalid/v1"),
+						Keys: []routing.Key{key(fmt.Sprint("k", i))},
+					})
+					route.Targets = append(route.Targets, routing.Target{ProviderID: id, Model: strings.Repeat("m", 1+rand.IntN(9)), Weight: uint32(rand.IntN(4))})
+				}
+				snapshot.Store(routing.NewSnapshot(1, providers, tokens).WithRoutes(route))
+				return
+			}
 			p := &routing.Provider{ID: "p", Name: "openai", Dialect: routing.OpenAI, Enabled: true, Strategy: strategy, BaseURL: mustURL(t, "http://upstream.invalid/v1")}
 			for i := range 4 {
 				k := key(fmt.Sprint("k", i))
 				k.Weight = uint32(rand.IntN(4))
 				p.Keys = append(p.Keys, k)
 			}
-			snapshot.Store(routing.NewSnapshot(1, []*routing.Provider{p}, map[token.Hash]*routing.Token{token.Sum(tok.Reveal()): {ID: "t", Use: true}}))
+			snapshot.Store(routing.NewSnapshot(1, []*routing.Provider{p}, tokens))
 		}
 		change()
 		pool := keypool.New(time.Now, keypool.Config{})
@@ -133,7 +177,7 @@ func chaos(t *testing.T, strategy routing.Strategy, evil func(n int) roundTrippe
 		for range clients {
 			work.Go(func() {
 				for range requests {
-					r := httptest.NewRequest("POST", "/ai/openai/v1/chat/completions", strings.NewReader(`{"model":"m"}`))
+					r := httptest.NewRequest("POST", path, strings.NewReader(body))
 					r.Header.Set("Authorization", "Bearer "+tok.Reveal())
 					w := httptest.NewRecorder()
 					gw.ServeHTTP(w, r)
