@@ -15,6 +15,8 @@ func (m *Meter) count(raw []byte) {
 		m.countResponses(gjson.ParseBytes(raw))
 	case Messages:
 		m.countMessages(gjson.ParseBytes(raw))
+	case Contents:
+		m.countContents(gjson.ParseBytes(raw))
 	case NotMetered:
 	}
 }
@@ -85,6 +87,31 @@ func (m *Meter) countMessages(u gjson.Result) {
 		return true
 	})
 	m.tokens = t
+}
+
+// countContents reads the form of Gemini. In a stream the counts are cumulative,
+// and one of zero is left out. What tools took as input is counted apart from the
+// prompt.
+func (m *Meter) countContents(u gjson.Result) {
+	var t Tokens
+	var tools int64
+	u.ForEach(func(key, value gjson.Result) bool {
+		switch key.Str {
+		case "promptTokenCount":
+			t.take(&t.Input, value)
+		case "toolUsePromptTokenCount":
+			t.take(&tools, value)
+		case "candidatesTokenCount":
+			t.take(&t.Output, value)
+		case "cachedContentTokenCount":
+			t.take(&t.CacheRead, value)
+		case "thoughtsTokenCount":
+			t.take(&t.Reasoning, value)
+		}
+		return true
+	})
+	t.Input += tools
+	m.replace(t)
 }
 
 // replace is for forms that say all at once. One that says nothing is as good

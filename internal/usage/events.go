@@ -33,7 +33,7 @@ const (
 )
 
 // read reads on. Events that cannot have anything in them for the meter are
-// passed over whole, and that is most of them: see dull.
+// passed over whole, and that is most of them: see [Meter.dull].
 func (e *eventReader) read(m *Meter, b []byte) {
 	// What is not in the rest of the chunk is not looked for again.
 	lf, crlf := true, true
@@ -50,7 +50,7 @@ func (e *eventReader) read(m *Meter, b []byte) {
 			}
 			if end > 0 {
 				// Wherever lines end within, here an event has ended.
-				if !dull(b[:end]) {
+				if !m.dull(b[:end]) {
 					e.readLines(m, b[:end])
 				}
 				b = b[end:]
@@ -78,8 +78,11 @@ func after(b []byte, sep string) int {
 // dull reports whether there is certainly no usage object in the events: every
 // "usage" in them is followed by something else than the start of an object.
 // Quotes within strings are escaped, so that none of those is found here.
-func dull(b []byte) bool {
-	const name = `"usage"`
+func (m *Meter) dull(b []byte) bool {
+	name := `"usage"`
+	if m.kind == Contents {
+		name = `"usageMetadata"`
+	}
 	for {
 		i := bytes.Index(b, []byte(name))
 		if i < 0 {

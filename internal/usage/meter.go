@@ -20,6 +20,8 @@ const (
 	Responses
 	// Messages is Anthropic's Messages.
 	Messages
+	// Contents is what Gemini generates, and its embeddings.
+	Contents
 )
 
 // KindOf returns the kind of the endpoint of the name.
@@ -31,6 +33,8 @@ func KindOf(endpoint string) Kind {
 		return Responses
 	case "messages":
 		return Messages
+	case "generateContent", "streamGenerateContent", "embedContent", "batchEmbedContents":
+		return Contents
 	}
 	return NotMetered
 }
@@ -40,7 +44,7 @@ func KindOf(endpoint string) Kind {
 // back, and it keeps no more of it than the counts themselves: its memory does
 // not depend on the length of a body, of a line or of an event.
 //
-// Bodies are JSON or server-sent events, as they are or compressed by gzip or
+// Bodies are JSON or server-sent events, for Gemini also lists of documents, as they are or compressed by gzip or
 // deflate; of other encodings nothing is known. A body that ends too early
 // counts as far as it came. Names in it are found as vendors write them, without
 // escapes; what stands in a string or deeper within is never taken for usage.
@@ -69,7 +73,7 @@ type form uint8
 const (
 	unreadable form = iota
 	unclear         // until the first byte that tells
-	document        // one JSON document
+	document        // one JSON document, or a list of them
 	eventStream
 )
 
@@ -153,7 +157,7 @@ func (m *Meter) tell(b []byte) []byte {
 		switch c {
 		case ' ', '\t', '\r', '\n', bom[0], bom[1], bom[2]:
 			continue
-		case '{':
+		case '{', '[':
 			m.form = document
 		default:
 			m.form = eventStream

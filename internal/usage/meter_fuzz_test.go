@@ -18,7 +18,7 @@ func FuzzMeter(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, body []byte, kind uint8, stream bool, seed uint64) {
-		k := usage.Kind(kind % 4)
+		k := usage.Kind(kind % 5)
 		contentType := "application/json"
 		if stream {
 			contentType = "text/event-stream"

@@ -81,7 +81,8 @@ type Attempt struct {
 
 // Tokens are what a vendor counted, by that vendor's meaning: at OpenAI, Input
 // includes CacheRead and Output includes Reasoning; at Anthropic, Input is what
-// came neither from a cache nor went into one.
+// came neither from a cache nor went into one; at Gemini, Input includes CacheRead
+// and what tools took, and Output does not include Reasoning.
 type Tokens struct {
 	Input, Output         int64
 	CacheRead, CacheWrite int64

@@ -23,6 +23,20 @@ func byReference(kind usage.Kind, stream bool, body []byte) (usage.Tokens, strin
 	r := reference{kind: kind}
 	ok := true
 	docs := []string{string(body)}
+	list := kind == usage.Contents && !stream && strings.HasPrefix(strings.TrimLeft(string(body), "\uFEFF \t\r\n"), "[")
+	if list {
+		docs = nil
+		var raw []json.RawMessage
+		if json.Unmarshal([]byte(strings.TrimLeft(string(body), "\uFEFF \t\r\n")), &raw) != nil {
+			return usage.Tokens{}, "", false
+		}
+		for _, doc := range raw {
+			if doc[0] != '{' { // no vendor's
+				return usage.Tokens{}, "", false
+			}
+			docs = append(docs, string(doc))
+		}
+	}
 	if stream {
 		docs = events(string(body))
 	}
@@ -82,13 +96,17 @@ func (r *reference) document(doc string) bool {
 
 func (r *reference) member(name string, value json.RawMessage) {
 	var s string
+	theUsage, theModel := "usage", "model"
+	if r.kind == usage.Contents {
+		theUsage, theModel = "usageMetadata", "modelVersion"
+	}
 	switch {
-	case name == "model" && json.Unmarshal(value, &s) == nil && s != "" && !r.named:
+	case name == theModel && json.Unmarshal(value, &s) == nil && s != "" && !r.named:
 		r.named = true
 		if len(s) <= 128 && strings.Trim(s, printables) == "" {
 			r.model = s
 		}
-	case name == "usage" && value[0] == '{':
+	case name == theUsage && value[0] == '{':
 		r.usage(value)
 	}
 }
@@ -145,6 +163,14 @@ func (r *reference) usage(object json.RawMessage) {
 		take(&t.CacheRead, "cache_read_input_tokens")
 		take(&t.CacheWrite, "cache_creation_input_tokens")
 		take(&t.Reasoning, "output_tokens_details.thinking_tokens")
+	case usage.Contents:
+		var tools int64
+		take(&t.Input, "promptTokenCount")
+		take(&tools, "toolUsePromptTokenCount")
+		t.Input += tools
+		take(&t.Output, "candidatesTokenCount")
+		take(&t.CacheRead, "cachedContentTokenCount")
+		take(&t.Reasoning, "thoughtsTokenCount")
 	}
 	if t.Known {
 		r.tokens = t

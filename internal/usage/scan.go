@@ -10,16 +10,19 @@ const (
 	// hundred bytes. A longer one says nothing.
 	maxUsage = 4 << 10
 	// maxName is the longest name of a member that is looked for.
-	maxName = len("response")
+	maxName = len("usageMetadata")
 )
 
-// A scanner reads one JSON document in pieces and tells a meter of the members
-// "usage" and "model" at its top, or in the one member of the top that the kind
-// of the meter has for them. All else is skipped without being looked into, so
+// A scanner reads one JSON document in pieces, or a list of them if the kind of
+// the meter has lists, and tells a meter of the members "usage" and "model" (by
+// the names of the kind) at its top, or in the one member of the top that the
+// kind has for them. All else is skipped without being looked into, so
 // that neither nesting nor length cost memory. It does not check the document:
 // of one that is not JSON it may find something, but never more than is there.
 type scanner struct {
 	state scanState
+	// listed is set within a list of documents.
+	listed bool
 	// level is 1 among the members of the document, 2 among those of a member
 	// of it that is looked into.
 	level int
@@ -63,7 +66,7 @@ const (
 )
 
 func (s *scanner) reset() {
-	s.state, s.level, s.want = atStart, 0, nothing
+	s.state, s.listed, s.level, s.want = atStart, false, 0, nothing
 }
 
 // read reads on.
@@ -85,14 +88,14 @@ func (s *scanner) read(m *Meter, b []byte) {
 				b = b[1:]
 			}
 		default:
-			s.step(b[0])
+			s.step(m, b[0])
 			b = b[1:]
 		}
 	}
 }
 
 // step takes a byte between names and values.
-func (s *scanner) step(c byte) {
+func (s *scanner) step(m *Meter, c byte) {
 	switch c {
 	case ' ', '\t', '\r', '\n':
 		return
@@ -103,6 +106,15 @@ func (s *scanner) step(c byte) {
 		case bom[0], bom[1], bom[2]: // as some servers write it
 		case '{':
 			s.level, s.state = 1, beforeName
+		case '[':
+			if m.kind != Contents || s.listed {
+				s.state = atEnd
+			}
+			s.listed = true
+		case ',':
+			if !s.listed {
+				s.state = atEnd
+			}
 		default:
 			s.state = atEnd
 		}
@@ -114,6 +126,9 @@ func (s *scanner) step(c byte) {
 		case '}':
 			if s.level--; s.level == 0 {
 				s.state = atEnd
+				if s.listed {
+					s.state = atStart // the next one may follow
+				}
 			}
 		default:
 			s.state = atEnd
@@ -170,6 +185,15 @@ func (s *scanner) readName(m *Meter, b []byte) []byte {
 
 // wants says what a member is wanted for.
 func (m *Meter) wants(name []byte, level int) wanted {
+	if m.kind == Contents {
+		switch {
+		case string(name) == "usageMetadata":
+			return theUsage
+		case string(name) == "modelVersion" && !m.named:
+			return theModel
+		}
+		return nothing
+	}
 	switch string(name) {
 	case "usage":
 		return theUsage
