@@ -1,8 +1,8 @@
 // Package mockupstream is an AI provider that needs no network and no money.
 //
 // An [Upstream] speaks the OpenAI API (chat completions, responses,
-// embeddings, models) and the Anthropic API (messages, token counting, models)
-// well enough for the vendors' own SDKs and for Claude Code and Codex, with
+// embeddings, models), the Anthropic API (messages, token counting, models) and
+// the Gemini API (content, token counting, embeddings, models) well enough for the vendors' own SDKs and for Claude Code and Codex, with
 // and without streaming. What it answers says that it is a mock and repeats
 // the last thing the user said, or is played from a [Script], calls of tools and
 // all; the same requests in the same order get the same bytes. Each key has a [Behaviour], so that every failure a provider is
@@ -29,6 +29,7 @@ const (
 	ChatModel      = "mock-gpt"
 	EmbeddingModel = "mock-embedding"
 	ClaudeModel    = "mock-claude"
+	GeminiModel    = "mock-gemini"
 )
 
 // A Config says how an [Upstream] behaves. The zero Config refuses every key.
@@ -74,12 +75,13 @@ const (
 	OK Behaviour = iota
 	// RateLimited answers 429 with Retry-After.
 	RateLimited
-	// Invalid answers 401, as a revoked key does.
+	// Invalid answers 401, as a revoked key does; Gemini 400.
 	Invalid
 	// Exhausted answers as a spent account does: OpenAI 429
-	// insufficient_quota, Anthropic 400 with a low credit balance.
+	// insufficient_quota, Anthropic 400 with a low credit balance, Gemini 429
+	// with a quota for the day.
 	Exhausted
-	// Overloaded answers OpenAI's 500 or Anthropic's 529.
+	// Overloaded answers OpenAI's 500, Anthropic's 529 or Gemini's 503.
 	Overloaded
 	// Stall reads the request and sends nothing until the request's context
 	// ends, which is when the client leaves or the server is closed.
@@ -219,7 +221,7 @@ func (c *call) reply(key Key, known bool, presented secret.Text) reply {
 	}
 }
 
-// A vendor is what the two APIs do differently around their endpoints.
+// A vendor is what the APIs do differently around their endpoints.
 type vendor interface {
 	// credential returns what r presents where this vendor looks.
 	credential(r *http.Request) secret.Text
@@ -255,6 +257,11 @@ func match(r *http.Request) (vendor, endpoint) {
 		v, end = anthropic{}, messages
 	case path == "/v1/messages/count_tokens":
 		v, end = anthropic{}, countTokens
+	case strings.HasPrefix(path, "/v1beta/"):
+		v = gemini{}
+		if method, end = matchGemini(r); end == nil {
+			return v, func(c *call) reply { return v.unknown(c, http.StatusNotFound) }
+		}
 	case path == "/v1/models" || strings.HasPrefix(path, "/v1/models/"):
 		method, end = http.MethodGet, listed
 	default:

@@ -15,6 +15,7 @@ type reply struct {
 	status int
 	body   []byte
 	chunks [][]byte
+	listed bool  // the chunks are one JSON document, not events
 	usage  Usage // what the answer says, if it does
 	// retryAfter, when not zero, is the wait that a refusal asks for.
 	retryAfter time.Duration
@@ -35,6 +36,9 @@ func (rep reply) send(w http.ResponseWriter, r *http.Request, cut bool, pace tim
 		return
 	}
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+	if rep.listed {
+		w.Header().Set("Content-Type", "application/json; charset=UTF-8")
+	}
 	w.Header().Set("Cache-Control", "no-cache")
 	w.WriteHeader(rep.status)
 	flush := http.NewResponseController(w)

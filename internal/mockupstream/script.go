@@ -52,7 +52,7 @@ type ToolCall struct{ Name, Input string }
 
 // A Usage is what an answer says that it used, by the meaning of the API that
 // it is in: OpenAI's Input has CacheRead and CacheWrite in it, Anthropic's has
-// not; Output has Reasoning in it.
+// not; Output has Reasoning in it, but for Gemini's, whose Input has CacheRead.
 type Usage struct{ Input, Output, CacheRead, CacheWrite, Reasoning int }
 
 // An answer is a turn on its way into a reply.
