@@ -51,7 +51,8 @@ type Attempt struct {
 
 // TokenUsage is what a provider counted, as it means it: with OpenAI, input
 // includes what came from the cache and output includes reasoning; with Anthropic,
-// input is what neither came from the cache nor went into it.
+// input is what neither came from the cache nor went into it; with Gemini, input
+// includes the cache and what tools took, and output does not include reasoning.
 type TokenUsage struct {
 	Input      int64 `json:"input" doc:"Tokens of input."`
 	Output     int64 `json:"output" doc:"Tokens of output."`

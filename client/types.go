@@ -23,12 +23,13 @@ type ProviderType string
 const (
 	OpenAI    ProviderType = "openai"
 	Anthropic ProviderType = "anthropic"
+	Gemini    ProviderType = "gemini"
 )
 
 // A Provider is somewhere to send AI traffic to, and how.
 type Provider struct {
 	ID          string          `json:"id" format:"uuid" doc:"Identifies the provider for ever."`
-	Type        ProviderType    `json:"type" enum:"openai,anthropic" doc:"The API that clients speak to this provider."`
+	Type        ProviderType    `json:"type" enum:"openai,anthropic,gemini" doc:"The API that clients speak to this provider."`
 	Name        string          `json:"name" doc:"Its name in URLs, under /ai/ and in the API. It never changes."`
 	DisplayName *string         `json:"display_name" doc:"A name for people; null: use the name."`
 	Enabled     bool            `json:"enabled" doc:"Whether the gateway sends traffic to it."`

@@ -63,8 +63,8 @@ func (s *Server) createProvider(c *call) {
 		return
 	}
 	switch {
-	case req.Type != client.OpenAI && req.Type != client.Anthropic:
-		c.invalid("body.type", "must be openai or anthropic")
+	case req.Type != client.OpenAI && req.Type != client.Anthropic && req.Type != client.Gemini:
+		c.invalid("body.type", "must be openai, anthropic or gemini")
 		return
 	case !nameForm.MatchString(req.Name) || len(req.Name) > 63:
 		c.invalid("body.name", "must be lower-case letters, digits and single hyphens")

@@ -42,8 +42,8 @@ func DemoCommand(version client.Version) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Try the gateway with a built-in provider, offline",
-		Long: `Try the gateway: a server with a built-in mock of the OpenAI and Anthropic APIs,
-which needs no network, no key and no configuration. Each provider has two keys,
+		Long: `Try the gateway: a server with a built-in mock of the OpenAI, Anthropic and
+Gemini APIs, which needs no network, no key and no configuration. Each provider has two keys,
 of which the first answers 429, so that requests fail over to the second.
 
 It prints what to paste into your clients, sends a request to each provider, and
@@ -184,6 +184,7 @@ func (d *demo) furnish(ctx context.Context, dir, upstream string) error {
 	for _, p := range []client.CreateProvider{
 		{Type: client.OpenAI, Name: "openai", BaseURL: upstream + "/v1"},
 		{Type: client.Anthropic, Name: "anthropic", BaseURL: upstream},
+		{Type: client.Gemini, Name: "gemini", BaseURL: upstream},
 	} {
 		p.APIKeys = []string{demoSpentKey, demoGoodKey}
 		made, err := d.admin.CreateProvider(ctx, p)

@@ -43,19 +43,24 @@ Paste into another terminal:
   node -e 'const O = require("openai"); new O({baseURL: "%[1]s/ai/openai/v1", apiKey: "%[2]s"}).responses.create({model: "%[3]s", input: "Hello"}).then(r => console.log(r.output_text))'
   node -e 'const A = require("@anthropic-ai/sdk"); new A({baseURL: "%[1]s/ai/anthropic", apiKey: "%[2]s"}).messages.create({model: "%[4]s", max_tokens: 100, messages: [{role: "user", content: "Hello"}]}).then(r => console.log(r.content[0].text))'
 
+  # The same with Google's: the google-genai package, and @google/genai
+  python3 -c 'from google import genai; c = genai.Client(api_key="%[2]s", http_options={"base_url": "%[1]s/ai/gemini"}); print(c.models.generate_content(model="%[6]s", contents="Hello").text)'
+  node -e 'const {GoogleGenAI: G} = require("@google/genai"); new G({apiKey: "%[2]s", httpOptions: {baseUrl: "%[1]s/ai/gemini"}}).models.generateContent({model: "%[6]s", contents: "Hello"}).then(r => console.log(r.text))'
+
   # Gatehouse itself
   gatehouse --url %[1]s --data-dir %[5]s key list openai
 
-`, url, token, mockupstream.ChatModel, mockupstream.ClaudeModel, dir)
+`, url, token, mockupstream.ChatModel, mockupstream.ClaudeModel, dir, mockupstream.GeminiModel)
 }
 
 // sendRequests streams an answer from each provider. The first key of each is
 // rate limited, so each fails over to the second.
 func (d *demo) sendRequests(ctx context.Context, events <-chan usage.Record) error {
-	d.printf("Two requests, streamed:\n\n")
+	d.printf("Three requests, streamed:\n\n")
 	for _, r := range []struct{ path, body string }{
 		{"/ai/openai/v1/chat/completions", `{"model":"` + mockupstream.ChatModel + `","stream":true,"messages":[{"role":"user","content":"Hello from the demo"}]}`},
 		{"/ai/anthropic/v1/messages", `{"model":"` + mockupstream.ClaudeModel + `","max_tokens":100,"stream":true,"messages":[{"role":"user","content":"Hello from the demo"}]}`},
+		{"/ai/gemini/v1beta/models/" + mockupstream.GeminiModel + ":streamGenerateContent?alt=sse", `{"contents":[{"role":"user","parts":[{"text":"Hello from the demo"}]}]}`},
 	} {
 		if err := d.stream(ctx, r.path, r.body); err != nil {
 			return err
@@ -97,6 +102,10 @@ func (d *demo) stream(ctx context.Context, path, body string) error {
 		var event struct {
 			Choices []struct{ Delta struct{ Content string } }
 			Delta   struct{ Text string }
+
+			Candidates []struct {
+				Content struct{ Parts []struct{ Text string } }
+			}
 		}
 		if json.Unmarshal([]byte(data), &event) != nil {
 			continue // [DONE]
@@ -104,6 +113,11 @@ func (d *demo) stream(ctx context.Context, path, body string) error {
 		d.printf("%s", event.Delta.Text)
 		for _, c := range event.Choices {
 			d.printf("%s", c.Delta.Content)
+		}
+		for _, c := range event.Candidates {
+			for _, part := range c.Content.Parts {
+				d.printf("%s", part.Text)
+			}
 		}
 	}
 	d.printf("\n")
@@ -140,7 +154,7 @@ func (d *demo) printRecord(r usage.Record) {
 	if len(tried) == 0 {
 		tried = append(tried, r.Reason)
 	}
-	d.printf("%s  %-9s  %-16s  %-12s  %d  %s  %d ms%s\n", r.Began.Local().Format(time.TimeOnly), orDash(r.Provider), orDash(r.Endpoint), orDash(r.Model),
+	d.printf("%s  %-9s  %-21s  %-12s  %d  %s  %d ms%s\n", r.Began.Local().Format(time.TimeOnly), orDash(r.Provider), orDash(r.Endpoint), orDash(r.Model),
 		r.Status, strings.Join(tried, " → "), r.Duration.Milliseconds(), note)
 }
 

@@ -67,7 +67,7 @@ var law = map[string]rule{
 	"internal/gateway": {
 		own: []string{
 			"internal/breaker", "internal/journal", "internal/keypool", "internal/netguard", "internal/quota", "internal/registry", "internal/routing", "internal/secret",
-			"internal/token", "internal/translate", "internal/transport", "internal/upstream", "internal/upstream/anthropic", "internal/upstream/azure", "internal/upstream/bedrock", "internal/upstream/openai", "internal/usage",
+			"internal/token", "internal/translate", "internal/transport", "internal/upstream", "internal/upstream/anthropic", "internal/upstream/azure", "internal/upstream/bedrock", "internal/upstream/gemini", "internal/upstream/openai", "internal/usage",
 		},
 		modules: []string{uuid, gjson},
 	},
@@ -86,6 +86,7 @@ var law = map[string]rule{
 	"internal/upstream/openai":          {own: []string{"internal/secret", "internal/upstream"}},
 	"internal/mockupstream":             {own: []string{"internal/secret"}, modules: []string{gjson}},
 	"internal/upstream/azure":           {own: []string{"internal/secret", "internal/upstream", "internal/upstream/openai"}},
+	"internal/upstream/gemini":          {own: []string{"internal/secret", "internal/upstream"}, modules: []string{gjson}},
 	"internal/upstream/bedrock":         {own: []string{"internal/secret", "internal/upstream", "internal/upstream/anthropic"}, modules: []string{aws, gjson}},
 	"internal/mockupstream/mockbedrock": {own: []string{"internal/secret"}, modules: []string{gjson}, forTests: true},
 
@@ -181,7 +182,7 @@ var databases = guard{
 // not even in tests: what does not know of the database cannot wait for it.
 var storeless = []string{
 	"internal/breaker", "internal/gateway", "internal/journal", "internal/keypool", "internal/keyprobe", "internal/quota", "internal/upstream",
-	"internal/upstream/anthropic", "internal/upstream/azure", "internal/upstream/bedrock", "internal/upstream/openai", "internal/usage",
+	"internal/upstream/anthropic", "internal/upstream/azure", "internal/upstream/bedrock", "internal/upstream/gemini", "internal/upstream/openai", "internal/usage",
 }
 
 // shapeless are names that say nothing about what a package is for.

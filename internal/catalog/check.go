@@ -47,7 +47,7 @@ func (b *invalid) err() error { return errors.Join(*b...) }
 
 func checkType(s string) error {
 	if !slices.Contains(store.ProviderTypes(), store.ProviderType(s)) {
-		return errors.New("must be openai or anthropic")
+		return errors.New("must be openai, anthropic or gemini")
 	}
 	return nil
 }

@@ -120,8 +120,12 @@ func settingsCell(p client.Provider) string {
 
 // clientLines returns what to set in a client of the provider.
 func clientLines(server string, p client.Provider) []string {
-	if p.Type == client.Anthropic {
+	switch p.Type {
+	case client.Anthropic:
 		return []string{"ANTHROPIC_BASE_URL=" + server + "/ai/" + p.Name}
+	case client.Gemini:
+		return []string{"GOOGLE_GEMINI_BASE_URL=" + server + "/ai/" + p.Name}
+	case client.OpenAI:
 	}
 	return []string{"OPENAI_BASE_URL=" + server + "/ai/" + p.Name + "/v1"}
 }

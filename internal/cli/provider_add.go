@@ -50,8 +50,8 @@ variable. Several keys are tried in their order.`,
 	f := cmd.Flags()
 	f.StringVar(&o.preset, "preset", "", "start from this `preset`")
 	f.BoolVar(&o.listPresets, "list-presets", false, "list the presets and do nothing else")
-	f.StringVar(&o.kind, "type", "", "the `API` that its clients speak: openai or anthropic")
-	f.StringVar(&o.baseURL, "base-url", "", "where it is, as the vendor's SDK takes it: a `URL` with /v1 for openai, without for anthropic")
+	f.StringVar(&o.kind, "type", "", "the `API` that its clients speak: openai, anthropic or gemini")
+	f.StringVar(&o.baseURL, "base-url", "", "where it is, as the vendor's SDK takes it: a `URL` with /v1 for openai, without a version for the others")
 	f.StringVar(&o.displayName, "display-name", "", "a `name` for people")
 	f.StringVar(&o.strategy, "strategy", "", "how the first key to try is chosen: `in_order`, weighted or least_loaded (default in_order)")
 	f.StringVar(&o.settings, "settings", "", "settings `document`: a JSON object, or @ and the name of a file with one")
@@ -65,7 +65,7 @@ variable. Several keys are tried in their order.`,
 	}
 	complete(cmd, "preset", presetNames()...)
 	complete(cmd, "strategy", strategies...)
-	complete(cmd, "type", string(client.OpenAI), string(client.Anthropic))
+	complete(cmd, "type", string(client.OpenAI), string(client.Anthropic), string(client.Gemini))
 	return cmd
 }
 

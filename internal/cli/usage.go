@@ -26,8 +26,8 @@ func (a *app) usageCommand() *cobra.Command {
 		Use: "usage", Short: "See what went through the gateway", Args: cobra.NoArgs,
 		Long: `Sum up the requests to the gateway: how many there were, how many failed, and the
 tokens that the providers say were used. What a provider counts as input and
-output is up to its API: OpenAI's input includes what came from the cache, and
-Anthropic's does not.
+output is up to its API: OpenAI's and Gemini's input includes what came from the
+cache, and Anthropic's does not; Gemini's output does not include reasoning.
 
 A member sees their own requests, an auditor or owner those of all.`,
 		Example: `  gatehouse usage --since 7d

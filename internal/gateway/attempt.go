@@ -179,7 +179,7 @@ func (t *tryState) request(ctx context.Context) (*http.Request, error) {
 	var err error
 	if x.dialect.Prepare != nil {
 		err = t.prepare(req, query)
-	} else if req.URL, err = x.dialect.URL(x.provider.BaseURL, x.path, query); err == nil {
+	} else if req.URL, err = x.dialect.URL(x.provider.BaseURL, x.version+x.path, query); err == nil {
 		req.URL.ForceQuery = x.r.URL.ForceQuery && x.journey.translation == nil
 		x.body.attach(req, x.watch.answerLater)
 	}

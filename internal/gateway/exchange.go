@@ -44,6 +44,7 @@ type request struct {
 	provider *routing.Provider
 	endpoint *upstream.Endpoint // nil is passthrough
 	path     string             // raw, after /v1/
+	version  string             // what goes before path upstream: "" or a version and a slash
 	body     body
 	places   places
 	circuit  *breaker.Circuit // nil if the provider has none
@@ -134,6 +135,12 @@ func (x *exchange) admit(s *routing.Snapshot, dest destination) *refusal {
 	if bad := x.admitForm(); bad != nil {
 		return bad
 	}
+	if !x.takeVersion(dest.version) {
+		return noPath
+	}
+	if d.RefuseQuery != nil && d.RefuseQuery(x.r.URL.RawQuery) {
+		return badQuery
+	}
 	x.provider, x.path = p, dest.path
 	x.watch.upstream(p.FirstByteTimeout, p.IdleTimeout)
 	x.endpoint = d.Endpoint(x.r.Method, dest.path)
@@ -161,6 +168,15 @@ func (x *exchange) admitForm() *refusal {
 		return upgradeRefused
 	}
 	return nil
+}
+
+// takeVersion reports whether the dialect has a version of the API.
+func (x *exchange) takeVersion(version string) bool {
+	if x.dialect.Versions == nil {
+		return version == "v1"
+	}
+	x.version = version + "/"
+	return slices.Contains(x.dialect.Versions, version)
 }
 
 // receive takes in the body, if it is to be held, and with it the model.
@@ -198,7 +214,7 @@ func (x *exchange) answer(r *refusal, message string, retryAfter time.Duration) 
 		h["Retry-After"] = []string{strconv.FormatInt(int64(seconds), 10)}
 	}
 	x.body.mindConnection(h)
-	body := x.client.AppendError(nil, upstream.Error{Status: r.status, Code: r.code, Message: message, RequestID: x.rec.ID})
+	body := x.client.AppendError(nil, upstream.Error{Status: r.status, Code: r.code, Message: message, RequestID: x.rec.ID, RetryAfter: retryAfter})
 	h["Content-Type"] = []string{"application/json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	x.wrote = true

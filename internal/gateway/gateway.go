@@ -41,6 +41,7 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/upstream/anthropic"
 	"github.com/gatehousehq/gatehouse/internal/upstream/azure"
 	"github.com/gatehousehq/gatehouse/internal/upstream/bedrock"
+	"github.com/gatehousehq/gatehouse/internal/upstream/gemini"
 	"github.com/gatehousehq/gatehouse/internal/upstream/openai"
 	"github.com/gatehousehq/gatehouse/internal/usage"
 )
@@ -132,7 +133,7 @@ func New(cfg Config) *Gateway {
 	cfg.FirstByteTimeout = cmp.Or(cfg.FirstByteTimeout, 10*time.Minute)
 	cfg.IdleTimeout = cmp.Or(cfg.IdleTimeout, 5*time.Minute)
 
-	o, a := openai.Dialect(), anthropic.Dialect()
+	o, a, ge := openai.Dialect(), anthropic.Dialect(), gemini.Dialect()
 	if cfg.Breakers == nil {
 		cfg.Breakers = breaker.New(cfg.Now)
 	}
@@ -141,9 +142,9 @@ func New(cfg Config) *Gateway {
 		spins:  registry.New[atomic.Uint64](),
 		cfg:    cfg,
 		byName: map[routing.Dialect]*upstream.Dialect{
-			routing.OpenAI: o, routing.Anthropic: a, routing.Azure: azure.Dialect(), routing.Bedrock: bedrock.Dialect(),
+			routing.OpenAI: o, routing.Anthropic: a, routing.Gemini: ge, routing.Azure: azure.Dialect(), routing.Bedrock: bedrock.Dialect(),
 		},
-		dialects:        []*upstream.Dialect{o, a},
+		dialects:        []*upstream.Dialect{o, a, ge},
 		requestHeaders:  newHeaderSet(requestHeaders),
 		responseHeaders: newHeaderSet(responseHeaders),
 		buffers:         sync.Pool{New: func() any { return new([copySize]byte) }},

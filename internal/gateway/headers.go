@@ -11,7 +11,7 @@ import (
 //
 // What is not here does not pass. On purpose not here: every credential, cookies,
 // whatever chooses an account to bill (openai-organization, openai-project,
-// chatgpt-account-id, anthropic-workspace-id), forwarded and x-forwarded-*,
+// chatgpt-account-id, anthropic-workspace-id, x-goog-user-project), forwarded and x-forwarded-*,
 // tracing headers, and all that belongs to the connection alone.
 var requestHeaders = []string{
 	"Accept",
@@ -47,6 +47,10 @@ var requestHeaders = []string{
 	"X-Openai-Internal-Codex-Responses-Lite",
 	"X-Openai-Subagent",
 	"X-Responsesapi-Include-Timing-Metrics",
+
+	// Google's SDKs.
+	"X-Goog-Api-Client",
+	"X-Server-Timeout",
 }
 
 // responseHeaders are the headers that pass from upstream to client.

@@ -54,7 +54,7 @@ func (x *exchange) admitPathModel() *refusal {
 		}
 		return nil
 	case e.PathModel():
-		model, err := url.PathUnescape(x.path[strings.LastIndexByte(x.path, '/')+1:])
+		model, err := url.PathUnescape(e.ModelIn(x.path))
 		if err != nil {
 			return badPath // not reached: the path is well formed
 		}

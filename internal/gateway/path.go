@@ -17,10 +17,14 @@ var reserved = []string{shared, "providers", "proxy"}
 // a provider.
 func Reserved() []string { return slices.Clone(reserved) }
 
+// versions are those that any dialect has.
+var versions = []string{"v1", "v1beta", "v1alpha"}
+
 // A destination is what a path says.
 type destination struct {
 	shared   bool // it is the URL for all providers, and provider is empty
 	provider string
+	version  string // of the API: v1 for most
 	path     string // raw, after /v1/
 }
 
@@ -55,10 +59,10 @@ func parsePath(raw string) (destination, *refusal) {
 		return destination{path: rest}, reservedPath
 	}
 	version, path, _ := strings.Cut(rest, "/")
-	if version != "v1" || path == "" {
+	if !slices.Contains(versions, version) || path == "" {
 		return destination{provider: first}, noPath
 	}
-	return destination{provider: first, path: path}, nil
+	return destination{provider: first, version: version, path: path}, nil
 }
 
 // wellFormed reports whether every reader of the path will read it alike. It

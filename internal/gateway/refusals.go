@@ -54,7 +54,7 @@ var (
 	}
 	noPath = &refusal{
 		http.StatusNotFound, "", "no_path",
-		"There is nothing at this path. Paths are /ai/{provider}/v1/…; a base URL ends in /ai/{provider}/v1 for OpenAI clients and in /ai/{provider} for Anthropic clients.",
+		"There is nothing at this path. Paths are /ai/{provider}/v1/…, or /v1beta/… for Gemini; a base URL ends in /ai/{provider}/v1 for OpenAI clients and in /ai/{provider} for those of Anthropic and Gemini.",
 	}
 	reservedPath = &refusal{
 		http.StatusNotFound, "", "reserved_path",
@@ -87,6 +87,10 @@ var (
 	noSpeaker = &refusal{
 		http.StatusBadRequest, "", "no_speaker",
 		"This route has no target that speaks this API or can be translated to it, or this provider does not and cannot: ask for another model, or use the API that it speaks.",
+	}
+	badQuery = &refusal{
+		http.StatusBadRequest, "", "bad_query",
+		"The query has a parameter that chooses a credential, an account or another form of the answer. Remove it; a Gatehouse token goes in a header.",
 	}
 	noProvider = &refusal{
 		http.StatusNotFound, "", "no_provider",

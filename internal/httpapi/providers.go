@@ -129,7 +129,7 @@ func (a *api) listProviders(ctx context.Context, who store.Actor, in *listProvid
 
 type createProviderInput struct {
 	Body struct {
-		Type        string        `json:"type" enum:"openai,anthropic" doc:"The API that clients speak to the provider. It cannot be changed."`
+		Type        string        `json:"type" enum:"openai,anthropic,gemini" doc:"The API that clients speak to the provider. It cannot be changed."`
 		Name        string        `json:"name" maxLength:"63" pattern:"^[a-z0-9]+(-[a-z0-9]+)*$" patternDescription:"lower-case letters and digits, with single hyphens between them" doc:"Its name in URLs. It cannot be changed."`
 		DisplayName *string       `json:"display_name,omitempty" maxLength:"128" doc:"A name for people."`
 		Enabled     *bool         `json:"enabled,omitempty" doc:"Left out: enabled."`

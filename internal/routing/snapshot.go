@@ -57,6 +57,7 @@ const (
 	Anthropic Dialect = "anthropic"
 	Bedrock   Dialect = "bedrock" // Anthropic's, on Amazon Bedrock
 	Azure     Dialect = "azure"   // OpenAI's, on Azure
+	Gemini    Dialect = "gemini"
 )
 
 // A Provider is an upstream as the gateway sees it.
@@ -65,8 +66,8 @@ type Provider struct {
 	Name    string
 	Dialect Dialect
 	Enabled bool
-	// BaseURL is what the vendor's SDK takes: with /v1 for openai, without it
-	// for anthropic. It has no trailing slash, query, fragment or user.
+	// BaseURL is what the vendor's SDK takes: with /v1 for openai, without a version
+	// for anthropic and gemini. It has no trailing slash, query, fragment or user.
 	BaseURL *url.URL
 	// Access is what the dialect needs to know besides: of a type of its own, nil
 	// for those that need nothing.

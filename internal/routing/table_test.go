@@ -270,7 +270,11 @@ func TestSettingsSayHowAProviderIsReached(t *testing.T) {
 		add("bedrock", store.TypeAnthropic, `{"_type":"bedrock","_version":1,"region":"eu-central-1","model":"m","small_fast_model":"s","access_key":"A","access_key_secret":"B"}`)
 		add("role", store.TypeAnthropic, `{"_type":"bedrock","_version":1,"region":"eu-central-1","ambient":true}`)
 		add("azure", store.TypeOpenAI, `{"_type":"azure","_version":1,"api_version":"2024-10-21"}`)
+		add("gemini", store.TypeGemini, `{"_type":"gemini","_version":1,"probe":false,"max_concurrency":3}`)
 		snap := newTable(t, s).Current()
+		if p := snap.Provider("gemini"); p.Dialect != routing.Gemini || !p.NoProbe || p.MaxConcurrency != 3 || p.Fault != "" {
+			t.Errorf("gemini: %+v", p)
+		}
 		want := &bedrock.Access{Region: "eu-central-1", Model: "m", SmallFastModel: "s", Pair: secret.New("A:B")}
 		if p := snap.Provider("bedrock"); p.Dialect != routing.Bedrock || !reflect.DeepEqual(p.Access, want) || p.Fault != "" || p.Keys[0].Unreadable {
 			t.Errorf("bedrock: %+v, %+v", p, p.Access)

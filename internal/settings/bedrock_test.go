@@ -181,6 +181,7 @@ func TestFieldsOfEachType(t *testing.T) {
 		"anthropic": {with(), secret},
 		"bedrock":   {with("region", "model", "small_fast_model", "role_arn", "ambient"), append([]string{"access_key", "access_key_secret"}, secret...)},
 		"azure":     {with("api_version"), secret},
+		"gemini":    {with(), secret},
 	}
 	if diff := cmp.Diff(got, want); diff != "" {
 		t.Errorf("(-got +want):\n%s", diff)

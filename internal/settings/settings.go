@@ -37,8 +37,8 @@ func (e *FieldError) Error() string {
 // A Document is a settings document that was found right. The zero Document is
 // that of a provider without settings.
 type Document struct {
-	// Fields are those of its type, *[OpenAI], *[Anthropic] or *[Bedrock]; nil for
-	// the zero Document. Secret fields that are kept are empty in them.
+	// Fields are those of its type, *[OpenAI] or *[Bedrock] for example; nil
+	// for the zero Document. Secret fields that are kept are empty in them.
 	Fields Fields
 	// Full is the document in its canonical form, with the secret fields that
 	// were given and without those that are kept.
@@ -82,6 +82,7 @@ var kinds = []kind{
 	{TypeAnthropic, "anthropic", func() Fields { return new(Anthropic) }},
 	{TypeBedrock, "anthropic", func() Fields { return new(Bedrock) }},
 	{TypeAzure, "openai", func() Fields { return new(Azure) }},
+	{TypeGemini, "gemini", func() Fields { return new(Gemini) }},
 }
 
 // version is that of every type so far.

@@ -52,10 +52,11 @@ type ProviderType string
 const (
 	TypeOpenAI    ProviderType = "openai"
 	TypeAnthropic ProviderType = "anthropic"
+	TypeGemini    ProviderType = "gemini"
 )
 
 // ProviderTypes returns every provider type.
-func ProviderTypes() []ProviderType { return []ProviderType{TypeOpenAI, TypeAnthropic} }
+func ProviderTypes() []ProviderType { return []ProviderType{TypeOpenAI, TypeAnthropic, TypeGemini} }
 
 // A Provider is a row of ai_providers: where to send AI traffic, and how.
 type Provider struct {

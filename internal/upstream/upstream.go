@@ -25,6 +25,10 @@ type Dialect struct {
 	// BasePath is what goes between a provider's base URL and the path after
 	// /v1: "" where the base URL includes /v1, "/v1" where it does not.
 	BasePath string
+	// Versions are the versions of the API, which clients name in front of all
+	// paths. They are part of what goes after the base URL then, and Endpoints
+	// are the same in all. Nil is v1 alone, which is not part of it.
+	Versions []string
 	// CredentialHeader is the header that carries the key, in canonical form,
 	// and CredentialPrefix what stands before the key in it.
 	CredentialHeader string
@@ -44,6 +48,12 @@ type Dialect struct {
 	// is past, or makes no sense.
 	Limits     []Limit
 	ParseReset func(value string, now time.Time) time.Duration
+	// WaitIn, if not nil, reads out of the body of a rate limit how long it asks to
+	// wait, for vendors that do not say it in a header; zero if it does not say.
+	WaitIn func(body []byte) time.Duration
+	// RefuseQuery, if not nil, reports whether a raw query would do what a request
+	// must not: choose a credential or an account, or another form of the answer.
+	RefuseQuery func(query string) bool
 	// ProbePath, ProbeQuery and ProbeHeader are a GET that costs nothing, and that
 	// only a key that is accepted is answered with success; with ProbeBody it is a
 	// POST. ProbeAsksWrong is set where the probe is wrong in itself, and to be told
@@ -104,23 +114,39 @@ type Endpoint struct {
 	Name string
 	// Method is the HTTP method.
 	Method string
-	// Path is what follows /v1/. A last segment of "*" stands for any one
-	// segment, which is the name of a model.
+	// Path is what follows /v1/. A "*" in its last segment stands for the name of
+	// a model: any one segment or, if more follows the "*", what comes before that.
 	Path string
 	// BodyModel is set where the body is JSON with a top-level "model".
 	BodyModel bool
 }
 
-// PathModel reports whether the last segment of the path names the model.
-func (e *Endpoint) PathModel() bool { return strings.HasSuffix(e.Path, "/*") }
+// PathModel reports whether the path names the model.
+func (e *Endpoint) PathModel() bool { return strings.IndexByte(e.Path, '*') >= 0 }
+
+// ModelIn returns the name of the model in a raw path of the endpoint, as it is
+// written there.
+func (e *Endpoint) ModelIn(path string) string {
+	prefix, suffix, _ := strings.Cut(e.Path, "*")
+	return strings.TrimSuffix(strings.TrimPrefix(path, prefix), suffix)
+}
 
 func (e *Endpoint) match(path string) bool {
-	prefix, wild := strings.CutSuffix(e.Path, "*")
+	prefix, suffix, wild := strings.Cut(e.Path, "*")
 	if !wild {
 		return path == e.Path
 	}
 	rest, ok := strings.CutPrefix(path, prefix)
-	return ok && rest != "" && strings.IndexByte(rest, '/') < 0
+	if !ok {
+		return false
+	}
+	rest, ok = strings.CutSuffix(rest, suffix)
+	if !ok || rest == "" || strings.IndexByte(rest, '/') >= 0 {
+		return false
+	}
+	// What is before a suffix must not be able to have one too, of which a vendor
+	// could make the operation.
+	return suffix == "" || !strings.ContainsAny(rest, ":%")
 }
 
 // Endpoint returns the endpoint of inference that serves method and path, the
@@ -206,6 +232,8 @@ type Error struct {
 	Code string
 	// Message is for people.
 	Message string
+	// RetryAfter is when to come again; zero does not say.
+	RetryAfter time.Duration
 	// RequestID is the gateway's id of the request.
 	RequestID string
 }

@@ -22,10 +22,14 @@ type Limit struct {
 // it does not say. What it says outright counts; otherwise it is until the limit
 // that was hit is whole again. Where a response does not tell which that was it
 // is the one that is whole first, so that no key is left out for longer than
-// asked: one limit of several (tokens, or one model's) is soon met again.
+// asked: one limit of several (tokens, or one model's) is soon met again. For
+// vendors whose bodies tell, those count in place of limits.
 func (d *Dialect) Wait(h http.Header, body []byte, now time.Time) time.Duration {
 	if w := RetryAfter(h, now); w > 0 {
 		return w
+	}
+	if d.WaitIn != nil {
+		return d.WaitIn(body)
 	}
 	hit := ParseDetail(body).Type
 	now = dateOf(h, now)

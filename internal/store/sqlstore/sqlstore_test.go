@@ -216,6 +216,33 @@ func TestRoutesComeBackAsTheyWentIn(t *testing.T) {
 	})
 }
 
+func TestEveryTypeOfProviderIsStored(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		for _, kind := range store.ProviderTypes() {
+			made := dbgen.Provider(t, s.DB, store.Provider{Type: kind, Name: string(kind)})
+			err := s.View(t.Context(), dbgen.Owner, func(tx store.Tx) error {
+				got, err := tx.Providers.Get(t.Context(), made.ID)
+				if err == nil && got.Type != kind {
+					t.Errorf("%s came back as %s", kind, got.Type)
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatalf("%s: %v", kind, err)
+			}
+		}
+		// The control: the database knows no others.
+		err := s.Update(t.Context(), dbgen.Owner, func(tx store.Tx) error {
+			_, err := tx.Providers.Insert(t.Context(), store.Provider{ID: dbgen.ID(), Type: "gopher", Name: "gopher", BaseURL: "http://h", Strategy: store.InOrder})
+			return err
+		})
+		if err == nil {
+			t.Error("a type that there is not was stored")
+		}
+	})
+}
+
 func TestNamesAreUniqueAmongLiveProviders(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *storetest.Store) {

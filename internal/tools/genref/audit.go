@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/gatehousehq/gatehouse/client"
@@ -67,7 +68,9 @@ func documentFields(name string) (shown, secrets []string) {
 	for _, docType := range settings.Types() {
 		s, hidden := settings.FieldsOf(docType)
 		for _, f := range s {
-			shown = append(shown, name+"."+f)
+			if f = name + "." + f; !slices.Contains(shown, f) { // most types have some in common
+				shown = append(shown, f)
+			}
 		}
 		for _, f := range hidden {
 			secrets = append(secrets, name+"."+f)

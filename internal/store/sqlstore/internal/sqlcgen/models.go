@@ -16,6 +16,7 @@ type AIProviderType string
 const (
 	AIProviderTypeOpenAI    AIProviderType = "openai"
 	AIProviderTypeAnthropic AIProviderType = "anthropic"
+	AIProviderTypeGemini    AIProviderType = "gemini"
 )
 
 func (e *AIProviderType) Scan(src interface{}) error {
