@@ -88,6 +88,7 @@ var law = map[string]rule{
 	"internal/upstream/azure":           {own: []string{"internal/secret", "internal/upstream", "internal/upstream/openai"}},
 	"internal/upstream/gemini":          {own: []string{"internal/secret", "internal/upstream"}, modules: []string{gjson}},
 	"internal/upstream/bedrock":         {own: []string{"internal/secret", "internal/upstream", "internal/upstream/anthropic"}, modules: []string{aws, gjson}},
+	"internal/mockupstream/mockazure":   {own: []string{"internal/secret"}, modules: []string{gjson}, forTests: true},
 	"internal/mockupstream/mockbedrock": {own: []string{"internal/secret"}, modules: []string{gjson}, forTests: true},
 
 	// Leaves: the standard library, and secret.

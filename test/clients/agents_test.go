@@ -180,21 +180,40 @@ func goSDK(vendor, api, form string) agent {
 				t.Fatal(err)
 			}
 			name := strings.ToUpper(vendor)
-			out, err := s.run(t, append([]string{goSDKs.agent, api, form}, prompts...),
-				name+"_BASE_URL="+s.url, name+"_API_KEY="+s.token.Reveal())
-			if err != nil {
-				return nil, mockupstream.Usage{}, err
-			}
-			var report struct {
-				Said []string
-				Used mockupstream.Usage
-			}
-			if err := json.Unmarshal(out, &report); err != nil {
-				return nil, mockupstream.Usage{}, fmt.Errorf("not a report: %w: %s", err, out)
-			}
-			return report.Said, report.Used, nil
+			return s.report(t, append([]string{goSDKs.agent, api, form}, prompts...), name+"_BASE_URL="+s.url, name+"_API_KEY="+s.token.Reveal())
 		},
 	}
+}
+
+// genAI is the small agent of genai-agent.mjs.
+func genAI(form string) agent {
+	a := goSDK("", "", "") // which has the same tools
+	a.vendor = "gemini"
+	a.work = func(t *testing.T, s *session, prompts ...string) ([]string, mockupstream.Usage, error) {
+		script, err := filepath.Abs("genai-agent.mjs")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.report(t, append([]string{"node", script, form}, prompts...), "GOOGLE_GEMINI_BASE_URL="+s.url, "GEMINI_API_KEY="+s.token.Reveal())
+	}
+	return a
+}
+
+// report runs a small agent and reads what it prints.
+func (s *session) report(t *testing.T, command []string, env ...string) ([]string, mockupstream.Usage, error) {
+	t.Helper()
+	out, err := s.run(t, command, env...)
+	if err != nil {
+		return nil, mockupstream.Usage{}, err
+	}
+	var report struct {
+		Said []string
+		Used mockupstream.Usage
+	}
+	if err := json.Unmarshal(out, &report); err != nil {
+		return nil, mockupstream.Usage{}, fmt.Errorf("not a report: %w: %s", err, out)
+	}
+	return report.Said, report.Used, nil
 }
 
 // npm is the path of a script in a package.

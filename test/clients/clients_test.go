@@ -44,11 +44,13 @@ const (
 	openaiGood       = "sk-mock-openai-good-0000002"
 	anthropicLimited = "sk-ant-mock-limited-0000003"
 	anthropicGood    = "sk-ant-mock-good-0000000004"
+	geminiLimited    = "AIza-mock-limited-000000005"
+	geminiGood       = "AIza-mock-good-00000000006"
 )
 
 func TestSDKs(t *testing.T) {
 	t.Parallel()
-	needNode(t, "openai", "@anthropic-ai/sdk")
+	needNode(t, "openai", "@anthropic-ai/sdk", "@google/genai")
 	t.Run("SQLite", func(t *testing.T) {
 		t.Parallel()
 		testSDKs(t, "")
@@ -161,6 +163,8 @@ func upstreamKeys() map[secret.Text]mockupstream.Key {
 		secret.New(openaiGood):       {Label: "openai good"},
 		secret.New(anthropicLimited): {Label: "anthropic limited", Behaviour: mockupstream.RateLimited},
 		secret.New(anthropicGood):    {Label: "anthropic good"},
+		secret.New(geminiLimited):    {Label: "gemini limited", Behaviour: mockupstream.RateLimited},
+		secret.New(geminiGood):       {Label: "gemini good"},
 	}
 }
 
@@ -176,6 +180,7 @@ func testSDKs(t *testing.T, databaseURL string) {
 	srv := startServer(t, databaseURL)
 	provider(t, srv, "openai", upstream.URL, openaiLimited, openaiGood)
 	provider(t, srv, "anthropic", upstream.URL, anthropicLimited, anthropicGood)
+	provider(t, srv, "gemini", upstream.URL, geminiLimited, geminiGood)
 	provider(t, srv, "slow-openai", slow.url, openaiGood)
 	provider(t, srv, "slow-anthropic", slow.url, anthropicGood)
 	token := newToken(t, srv, "sdks")
@@ -187,14 +192,14 @@ func testSDKs(t *testing.T, databaseURL string) {
 	}
 	checkUpstream(t, up.Requests())
 	slow.check(t)
-	for _, vendor := range []string{"openai", "anthropic"} {
+	for _, vendor := range []string{"openai", "anthropic", "gemini"} {
 		checkRecords(t, srv, vendor, slices.DeleteFunc(up.Requests(), func(r mockupstream.Request) bool {
 			return !strings.HasPrefix(r.Key, vendor)
 		}))
 	}
 	secrets := []secret.Text{
 		token, srv.OwnerToken(), secret.New(openaiLimited), secret.New(openaiGood),
-		secret.New(anthropicLimited), secret.New(anthropicGood),
+		secret.New(anthropicLimited), secret.New(anthropicGood), secret.New(geminiLimited), secret.New(geminiGood),
 	}
 	checkAudit(t, srv, secrets)
 	if err := srv.Stop(); err != nil {
@@ -221,6 +226,10 @@ func checkUpstream(t *testing.T, requests []mockupstream.Request) {
 			want = map[string][]secret.Text{"Authorization": {secret.New("Bearer " + openaiLimited)}}
 		case vendor == "openai":
 			want = map[string][]secret.Text{"Authorization": {secret.New("Bearer " + openaiGood)}}
+		case vendor == "gemini" && strings.HasSuffix(r.Key, "limited"):
+			want = map[string][]secret.Text{"X-Goog-Api-Key": {secret.New(geminiLimited)}}
+		case vendor == "gemini":
+			want = map[string][]secret.Text{"X-Goog-Api-Key": {secret.New(geminiGood)}}
 		case strings.HasSuffix(r.Key, "limited"):
 			want = map[string][]secret.Text{"X-Api-Key": {secret.New(anthropicLimited)}}
 		default:
@@ -242,14 +251,14 @@ func checkUpstream(t *testing.T, requests []mockupstream.Request) {
 			checkFailover(t, what, r, requests[i+1:])
 		}
 	}
-	for key, atLeast := range map[string]int{"openai good": 16, "anthropic good": 14, "openai limited": 1, "anthropic limited": 1} {
+	for key, atLeast := range map[string]int{"openai good": 16, "anthropic good": 14, "gemini good": 10, "openai limited": 1, "anthropic limited": 1, "gemini limited": 1} {
 		if count[key] < atLeast {
 			t.Errorf("%q was used %d times, want %d or more", key, count[key], atLeast)
 		}
 	}
 	// The scripts of the two vendors run at once, but each sends one request
 	// after the other: who was told to wait an hour is not asked again.
-	for _, key := range []string{"openai limited", "anthropic limited"} {
+	for _, key := range []string{"openai limited", "anthropic limited", "gemini limited"} {
 		if count[key] > 1 {
 			t.Errorf("%q was used %d times within the hour that it was to be left alone", key, count[key])
 		}
@@ -301,7 +310,7 @@ func checkAudit(t *testing.T, srv *realserver.Server, secrets []secret.Text) {
 			t.Errorf("the entry %s %s says no request", e.Action, e.ResourceType)
 		}
 	}
-	want := map[string]int{"create ai_provider": 4, "create ai_provider_key": 6, "create api_key": 1}
+	want := map[string]int{"create ai_provider": 5, "create ai_provider_key": 8, "create api_key": 1}
 	for what, n := range want {
 		if got[what] != n {
 			t.Errorf("audited %d × %q, want %d; all: %v", got[what], what, n, got)

@@ -15,7 +15,7 @@ import (
 // What a newcomer starts first serves the SDKs, with nothing configured.
 func TestDemoServesTheSDKs(t *testing.T) {
 	t.Parallel()
-	needNode(t, "openai", "@anthropic-ai/sdk")
+	needNode(t, "openai", "@anthropic-ai/sdk", "@google/genai")
 	bin, err := binary()
 	if err != nil {
 		t.Fatal(err)

@@ -4,8 +4,9 @@
 //   GATEHOUSE_TOKEN     a token that may use the gateway
 //   OPENAI_PROVIDER     the name of a provider of type openai, "openai" if unset
 //   ANTHROPIC_PROVIDER  the name of one of type anthropic, "anthropic" if unset
+//   GEMINI_PROVIDER     the name of one of type gemini, "gemini" if unset
 //
-// Behind both providers is the mock upstream, as in `gatehouse demo`.
+// Behind all providers is the mock upstream, as in `gatehouse demo`.
 import assert from 'node:assert/strict';
 
 const env = (name, otherwise) => process.env[name] || otherwise;
@@ -21,6 +22,7 @@ const url = env('GATEHOUSE_URL', 'http://127.0.0.1:8090').replace(/\/$/, '');
 // The base URLs are what people paste into their clients.
 export const openaiURL = `${url}/ai/${env('OPENAI_PROVIDER', 'openai')}/v1`;
 export const anthropicURL = `${url}/ai/${env('ANTHROPIC_PROVIDER', 'anthropic')}`;
+export const geminiURL = `${url}/ai/${env('GEMINI_PROVIDER', 'gemini')}`;
 export const noOpenAIProvider = `${url}/ai/nowhere/v1`;
 export const noProvider = `${url}/ai/nowhere`;
 

@@ -122,13 +122,14 @@ func (s *slow) check(t *testing.T) {
 // does not pass.
 func TestSDKsNeedFailover(t *testing.T) {
 	t.Parallel()
-	needNode(t, "openai", "@anthropic-ai/sdk")
+	needNode(t, "openai", "@anthropic-ai/sdk", "@google/genai")
 	upstream := httptest.NewServer(mockupstream.New(mockupstream.Config{Keys: upstreamKeys(), RetryAfter: time.Hour}))
 	t.Cleanup(upstream.Close)
 	slow := newSlow(t)
 	srv := startServer(t, "")
 	provider(t, srv, "openai", upstream.URL, openaiLimited)
 	provider(t, srv, "anthropic", upstream.URL, anthropicLimited)
+	provider(t, srv, "gemini", upstream.URL, geminiLimited)
 	provider(t, srv, "slow-openai", slow.url, openaiGood)
 	provider(t, srv, "slow-anthropic", slow.url, anthropicGood)
 	token := newToken(t, srv, "sdks")
@@ -137,7 +138,7 @@ func TestSDKsNeedFailover(t *testing.T) {
 		run    func(*testing.T, string, secret.Text) (string, error)
 		failed []string
 	}{
-		{"JavaScript", runJavaScript, []string{"✖ chat completion ", "✖ response ", "✖ embeddings ", "✖ message "}},
+		{"JavaScript", runJavaScript, []string{"✖ chat completion ", "✖ response ", "✖ embeddings ", "✖ message ", "✖ content "}},
 		{"Go", runGo, []string{"--- FAIL: TestChatCompletion ", "--- FAIL: TestResponse ", "--- FAIL: TestEmbeddings ", "--- FAIL: TestMessage "}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -36,8 +36,10 @@ const (
 
 // An agent is a client that works in several turns and uses tools.
 type agent struct {
-	// vendor is the type of the provider that it talks to.
+	// vendor is the type of the provider that it talks to, and via how that is
+	// reached: "" is by the vendor's own API.
 	vendor string
+	via    reached
 	// read and run are how its model reads the note and runs a command.
 	read func(dir string) mockupstream.ToolCall
 	run  mockupstream.ToolCall
@@ -57,6 +59,17 @@ var agents = map[string]agent{
 	"openai-go, responses stream":        goSDK("openai", "responses", "streamed"),
 	"anthropic-sdk-go":                   goSDK("anthropic", "messages", "whole"),
 	"anthropic-sdk-go, stream":           goSDK("anthropic", "messages", "streamed"),
+	"google-genai":                       genAI("whole"),
+	"google-genai, stream":               genAI("streamed"),
+
+	"Claude Code, on Bedrock":                  claudeCode.by(bedrockNative),
+	"anthropic-sdk-go, on Bedrock":             goSDK("anthropic", "messages", "whole").by(bedrockNative),
+	"anthropic-sdk-go, on Bedrock, stream":     goSDK("anthropic", "messages", "streamed").by(bedrockNative),
+	"anthropic-sdk-go, on InvokeModel":         goSDK("anthropic", "messages", "whole").by(bedrockInvoke),
+	"anthropic-sdk-go, on InvokeModel, stream": goSDK("anthropic", "messages", "streamed").by(bedrockInvoke),
+	"openai-go, chat on dated Azure":           goSDK("openai", "chat", "whole").by(azureDated),
+	"openai-go, chat stream on Azure":          goSDK("openai", "chat", "streamed").by(azureV1),
+	"openai-go, responses stream on Azure":     goSDK("openai", "responses", "streamed").by(azureV1),
 }
 
 // A session is an agent at work, with a provider of its own behind Gatehouse.
@@ -83,15 +96,17 @@ func newSession(t *testing.T, srv *realserver.Server, a agent, keys int) *sessio
 	s, base := newWork(t, a, strings.ToLower(strings.NewReplacer("/", "-", "_", "-", ",", "").Replace(t.Name())), falls, keys)
 	s.url = srv.URL + "/ai/" + s.name
 	if a.vendor == "openai" {
-		base += "/v1"
 		s.url += "/v1"
+		if a.via.settings == nil {
+			base += "/v1"
+		}
 	}
 	var keyTexts []string
 	for _, k := range s.keys {
 		keyTexts = append(keyTexts, k.Reveal())
 	}
 	if _, err := srv.Call(t.Context(), http.MethodPost, "/api/v1/ai/providers", map[string]any{
-		"type": a.vendor, "name": s.name, "base_url": base, "api_keys": keyTexts,
+		"type": a.vendor, "name": s.name, "base_url": base, "api_keys": keyTexts, "settings": a.via.settings,
 	}, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +125,7 @@ func newWork(t *testing.T, a agent, name string, falls []mockupstream.Behaviour,
 	}
 	cfg := mockupstream.Config{Keys: map[secret.Text]mockupstream.Key{}, RetryAfter: time.Hour}
 	for i := range keys {
-		text := secret.New(fmt.Sprintf("sk-mock-session-%s-%d", a.vendor, i))
+		text := secret.New(a.via.key(a.vendor, i))
 		s.keys = append(s.keys, text)
 		cfg.Keys[text] = mockupstream.Key{Label: label(i)}
 	}
@@ -133,9 +148,9 @@ func newWork(t *testing.T, a agent, name string, falls []mockupstream.Behaviour,
 		return turn, ok
 	}
 	s.up = mockupstream.New(cfg)
-	upstream := httptest.NewServer(s.up)
+	upstream := httptest.NewServer(a.via.before(s.up, s.keys))
 	t.Cleanup(upstream.Close)
-	return s, upstream.URL
+	return s, upstream.URL + a.via.path
 }
 
 func label(key int) string { return fmt.Sprintf("key %d", key) }
@@ -151,7 +166,7 @@ func (s *session) conversations() []mockupstream.Conversation {
 // asks too early is up to Gatehouse: no agent repeats anything by itself.
 func TestAgents(t *testing.T) {
 	t.Parallel()
-	needNode(t, "@anthropic-ai/claude-code", "@openai/codex")
+	needNode(t, "@anthropic-ai/claude-code", "@openai/codex", "@google/genai")
 	t.Run("SQLite", func(t *testing.T) {
 		t.Parallel()
 		testAgents(t, "")
@@ -268,7 +283,7 @@ func sum(a, b mockupstream.Usage) mockupstream.Usage {
 // its first answer.
 func TestAgentsNeedFailover(t *testing.T) {
 	t.Parallel()
-	needNode(t, "@anthropic-ai/claude-code", "@openai/codex")
+	needNode(t, "@anthropic-ai/claude-code", "@openai/codex", "@google/genai")
 	srv := startServer(t, "")
 	for name, a := range agents {
 		t.Run(name, func(t *testing.T) {
