@@ -67,7 +67,7 @@ var law = map[string]rule{
 	"internal/gateway": {
 		own: []string{
 			"internal/breaker", "internal/journal", "internal/keypool", "internal/netguard", "internal/quota", "internal/registry", "internal/routing", "internal/secret",
-			"internal/token", "internal/translate", "internal/transport", "internal/upstream", "internal/upstream/anthropic", "internal/upstream/azure", "internal/upstream/bedrock", "internal/upstream/gemini", "internal/upstream/openai", "internal/usage",
+			"internal/token", "internal/translate", "internal/transport", "internal/upstream", "internal/upstream/anthropic", "internal/upstream/azure", "internal/upstream/bedrock", "internal/upstream/gemini", "internal/upstream/openai", "internal/usage", "internal/websocket",
 		},
 		modules: []string{uuid, gjson},
 	},
@@ -93,6 +93,7 @@ var law = map[string]rule{
 
 	// Leaves: the standard library, and secret.
 	"internal/secret":     {},
+	"internal/websocket":  {},
 	"internal/token":      {own: []string{"internal/secret"}},
 	"internal/datadir":    {},
 	"internal/clientaddr": {},
@@ -141,6 +142,7 @@ var layer = []string{"internal/rbac", "internal/secret", "internal/store"}
 
 // testModules are what the tests of every package may import.
 var testModules = []string{
+	"github.com/coder/websocket",
 	"github.com/google/go-cmp/...",
 	"github.com/rogpeppe/go-internal/testscript",
 	"go.uber.org/goleak",

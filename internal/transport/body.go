@@ -31,6 +31,8 @@ type Body struct {
 	sent    bool        // it did
 	heard   bool        // something came back
 	refusal error       // of the request, by the connection
+	upgrade string      // the protocol that was asked for
+	tunnel  *Tunnel     // for which the connection is
 
 	head     head
 	framing  framing

@@ -49,9 +49,18 @@ func (x *Body) exchange(out *output) (*http.Response, error) {
 		if x.head.status >= 200 {
 			break
 		}
-		if x.head.status == http.StatusSwitchingProtocols {
+		if x.head.status != http.StatusSwitchingProtocols {
+			continue
+		}
+		if !x.head.switches(x.upgrade) {
 			return x.failed(errUpgrade)
 		}
+		x.headIsThere()
+		x.open()
+		return &http.Response{
+			Status: x.head.statusText, StatusCode: x.head.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+			Header: x.head.header, Body: http.NoBody, Request: x.req,
+		}, nil
 	}
 	x.headIsThere()
 	return x.answer(), nil

@@ -16,6 +16,8 @@
 // [errMalformed]; trailers are checked and dropped; informational answers are
 // skipped. Upstreams that speak only HTTP/2 are reached through http.Transport.
 //
+// A request for another protocol is sent by [Transport.Upgrade] alone.
+//
 // It never sends a request twice: see [Error] for when the caller can. It sets no
 // limit to how long an answer takes, unless told to: that is up to the context.
 //
