@@ -66,6 +66,7 @@ const (
 	maxHeader      = 64 << 10
 	readyTime      = 2 * time.Second
 	applyTime      = 10 * time.Second // for putting a change into force
+	socketTime     = 5 * time.Second  // for WebSockets to end once they are told
 )
 
 // Options are what a server is given besides its settings.
@@ -106,6 +107,7 @@ type Server struct {
 	rotator   *rotation.Rotator
 	now       func() time.Time
 	transport *transport.Transport
+	gateway   *gateway.Gateway
 	pool      *keypool.Pool
 	breakers  *breaker.Set
 	keys      *keysync.Syncer
@@ -194,6 +196,7 @@ func (s *Server) start(ctx context.Context, o Options) (err error) {
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 	}
 	s.http.RegisterOnShutdown(s.feed.Close) // who listens would keep the server from stopping
+	s.http.RegisterOnShutdown(s.gateway.StopSockets)
 	return nil
 }
 
@@ -258,7 +261,7 @@ func (s *Server) handler(o Options) http.Handler {
 	// The gateway sees to the time until the first byte.
 	s.transport = transport.New(transport.Config{Policy: s.policy()})
 	requests := cmp.Or(o.RequestLog, o.Log)
-	gw := gateway.New(gateway.Config{
+	s.gateway = gateway.New(gateway.Config{
 		Snapshot: s.table.Current, Pool: s.pool, Breakers: s.breakers, Transport: s.transport, Logger: requests, Now: o.Now, Observe: s.observe(o.Observe), Journal: s.journal,
 		OnUse: func(tokenID, keyID string, at time.Time) {
 			s.uses.Token(tokenID, at)
@@ -268,6 +271,7 @@ func (s *Server) handler(o Options) http.Handler {
 		MaxReplayBody: s.cfg.ReplayBody, MaxReplayMemory: s.cfg.ReplayMemory,
 		FirstByteTimeout: s.cfg.FirstByteTimeout, IdleTimeout: s.cfg.IdleTimeout,
 	})
+	gw := s.gateway
 	s.prober = keyprobe.New(keyprobe.Config{
 		Pool: s.pool, Snapshot: s.table.Current, Log: o.Log, Now: o.Now,
 		Check: func(ctx context.Context, p *routing.Provider, k *routing.Key) *keypool.Outcome {
@@ -440,8 +444,12 @@ func (s *Server) drain(ctx context.Context) error {
 	err := s.http.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
 		s.log.WarnContext(ctx, "requests were still running and have been cut")
-		return s.http.Close()
+		err = s.http.Close()
 	}
+	// The server knows nothing of WebSockets. They have been told, and end soon.
+	ctx, cancelSockets := context.WithTimeout(context.WithoutCancel(ctx), socketTime)
+	defer cancelSockets()
+	s.gateway.CloseSockets(ctx)
 	return err
 }
 

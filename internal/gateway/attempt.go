@@ -79,14 +79,23 @@ func (x *exchange) try(key *routing.Key, last, again bool) (answered bool) {
 	if err != nil {
 		return t.unsendable(err)
 	}
-	res, err := x.g.roundTrip(x.provider, req)
+	res, tunnel, err := x.roundTrip(req)
 	if b := x.body.sent; b != nil {
 		b.seal()
+	}
+	if errors.Is(err, transport.ErrNoUpgrade) {
+		t.note().Outcome = usage.ClientError
+		x.refuse(upgradeRefused)
+		return true
 	}
 	if err != nil {
 		return t.unanswered(err)
 	}
 	t.note().Status = res.StatusCode
+	if tunnel != nil {
+		defer func() { _ = tunnel.Close() }() // it never fails
+		return t.opened(res, tunnel)
+	}
 	if x.dialect.Answer != nil {
 		err = x.dialect.Answer(res)
 	}
@@ -98,6 +107,10 @@ func (x *exchange) try(key *routing.Key, last, again bool) (answered bool) {
 		x.tellCircuit(true)
 	}
 	switch {
+	case x.noSocket(res.StatusCode):
+		t.note().Outcome = usage.ClientError
+		x.refuse(upgradeRefused)
+		return true
 	case res.StatusCode < 200 || res.StatusCode >= 300 && res.StatusCode < 400:
 		t.note().Outcome = usage.Redirect
 		return x.pass(redirected, redirected.message, 0)
@@ -173,6 +186,9 @@ func (t *tryState) request(ctx context.Context) (*http.Request, error) {
 		x.dialect.SetCredential(h, t.key.Secret)
 	}
 	addHeaders(h, x.provider)
+	if x.socket != nil {
+		x.socket.ask(h)
+	}
 	req := noRequest.WithContext(ctx)
 	req.Method, req.Header = x.r.Method, h
 	req.Proto, req.ProtoMajor, req.ProtoMinor = "HTTP/1.1", 1, 1

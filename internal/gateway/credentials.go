@@ -16,7 +16,8 @@ func (x *exchange) authenticate(s *routing.Snapshot) *refusal {
 	if bad != nil {
 		return bad
 	}
-	t := s.Token(token.Sum(presented))
+	x.hash = token.Sum(presented)
+	t := s.Token(x.hash)
 	switch {
 	case t == nil:
 		return unknownToken
@@ -64,6 +65,13 @@ func presentedToken(h http.Header) (string, *refusal) {
 	}
 	for _, v := range h["X-Goog-Api-Key"] {
 		take(strings.TrimSpace(v))
+	}
+	if upgrades(h) {
+		for _, p := range offered(h) {
+			if v, ok := strings.CutPrefix(p, protocolKey); ok {
+				take(v)
+			}
+		}
 	}
 	switch {
 	case differ:

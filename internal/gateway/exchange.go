@@ -11,6 +11,7 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/breaker"
 	"github.com/gatehousehq/gatehouse/internal/journal"
 	"github.com/gatehousehq/gatehouse/internal/routing"
+	"github.com/gatehousehq/gatehouse/internal/token"
 	"github.com/gatehousehq/gatehouse/internal/upstream"
 	"github.com/gatehousehq/gatehouse/internal/usage"
 )
@@ -52,6 +53,9 @@ type request struct {
 	answered bool             // by the provider, to one attempt at least
 	failed   bool             // to get an answer, in one attempt at least
 	journey  journey          // of a request under the URL for all providers
+
+	socket *socket    // nil for all but WebSockets
+	hash   token.Hash // of the token
 
 	rec      usage.Record
 	ticket   journal.Ticket
@@ -131,9 +135,14 @@ func (x *exchange) admit(s *routing.Snapshot, dest destination) *refusal {
 		return providerDisabled
 	case p.Fault != "" || d == nil || p.BaseURL == nil:
 		return providerFault
+	case !methods[x.r.Method]:
+		return badMethod
 	}
-	if bad := x.admitForm(); bad != nil {
-		return bad
+	x.endpoint = d.Endpoint(x.r.Method, dest.path)
+	if upgrades(x.r.Header) {
+		if x.endpoint = x.socketEndpoint(d, dest.path); x.endpoint == nil {
+			return upgradeRefused
+		}
 	}
 	if !x.takeVersion(dest.version) {
 		return noPath
@@ -143,7 +152,6 @@ func (x *exchange) admit(s *routing.Snapshot, dest destination) *refusal {
 	}
 	x.provider, x.path = p, dest.path
 	x.watch.upstream(p.FirstByteTimeout, p.IdleTimeout)
-	x.endpoint = d.Endpoint(x.r.Method, dest.path)
 	x.rec.Endpoint = "passthrough"
 	if x.endpoint != nil {
 		x.rec.Endpoint, x.rec.Path = x.endpoint.Name, dest.path
@@ -205,6 +213,9 @@ func (x *exchange) answer(r *refusal, message string, retryAfter time.Duration) 
 	if r.status == http.StatusBadGateway || r.status == http.StatusServiceUnavailable {
 		h["X-Should-Retry"] = []string{"false"}
 	}
+	if r == badSocket {
+		h["Sec-Websocket-Version"] = []string{"13"}
+	}
 	if r.status == http.StatusMethodNotAllowed {
 		h["Allow"] = []string{"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}
 	}
@@ -257,6 +268,9 @@ func (x *exchange) finish() {
 	}
 	if cfg.Observe != nil {
 		cfg.Observe(x.record())
+	}
+	if x.socket != nil && x.socket.counted {
+		x.g.sockets.Done()
 	}
 	abort := x.abort
 	x.request = request{}

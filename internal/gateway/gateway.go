@@ -111,6 +111,10 @@ type Gateway struct {
 	quotas *quota.Book                       // of tokens, and of providers
 	spins  *registry.Registry[atomic.Uint64] // turns by weight, by route id
 
+	sockets  sync.WaitGroup // WebSockets that are open
+	stopping chan struct{}  // is closed when they are to end
+	stop     sync.Once
+
 	replayLeft atomic.Int64
 	exchanges  sync.Pool
 	buffers    sync.Pool // of *[copySize]byte
@@ -140,7 +144,7 @@ func New(cfg Config) *Gateway {
 	g := &Gateway{
 		quotas: quota.New(cfg.Now),
 		spins:  registry.New[atomic.Uint64](),
-		cfg:    cfg,
+		cfg:    cfg, stopping: make(chan struct{}),
 		byName: map[routing.Dialect]*upstream.Dialect{
 			routing.OpenAI: o, routing.Anthropic: a, routing.Gemini: ge, routing.Azure: azure.Dialect(), routing.Bedrock: bedrock.Dialect(),
 		},

@@ -61,11 +61,16 @@ func (x *exchange) admitPlace() (bad *refusal, wait time.Duration) {
 }
 
 // endpointNumber is 0 for what is passed through, and else the place of the
-// endpoint in its dialect, from 1.
+// endpoint in its dialect, from 1, those of WebSockets last.
 func endpointNumber(d *upstream.Dialect, e *upstream.Endpoint) int {
 	for i := range d.Endpoints {
 		if e == &d.Endpoints[i] {
 			return i + 1
+		}
+	}
+	for i := range d.Sockets {
+		if e == &d.Sockets[i] {
+			return len(d.Endpoints) + i + 1
 		}
 	}
 	return 0

@@ -48,6 +48,8 @@ func (x *exchange) admitPathModel() *refusal {
 	e := x.endpoint
 	list := x.modelList()
 	switch {
+	case e != nil && e.Socket:
+		return x.admitSocket()
 	case e == nil || !e.BodyModel && !e.PathModel():
 		if list != nil {
 			return list.unknowable
@@ -98,20 +100,23 @@ func firstModel(body []byte) string {
 	return ""
 }
 
-// soleModel returns the model that every reader of the body must find in it. It
-// reports false if there is none, or if readers could differ: over a body that
-// is not quite JSON, a key that comes twice, or one that only some take for
-// "model".
-func soleModel(body []byte) (string, bool) {
-	model, _, ok := findModel(body)
-	return model, ok
+// soleModel returns the model that every reader of the body must find in it.
+func soleModel(body []byte) (string, bool) { return soleString(body, "model") }
+
+// soleString returns the string that every reader of the body must find in it by
+// that name. It reports false if there is none, or if readers could differ: over a
+// body that is not quite JSON, a key that comes twice, or one that only some take
+// for the name.
+func soleString(body []byte, name string) (string, bool) {
+	s, _, ok := findString(body, name)
+	return s, ok
 }
 
 // A span is where a value stands in a body.
 type span struct{ from, to int }
 
-// findModel is soleModel, and says where the value of the model stands.
-func findModel(body []byte) (string, span, bool) {
+// findString is soleString, and says where the value stands.
+func findString(body []byte, name string) (string, span, bool) {
 	// Not gjson's own check: that one recurses as deep as the body is nested.
 	if !json.Valid(body) {
 		return "", span{}, false
@@ -120,26 +125,32 @@ func findModel(body []byte) (string, span, bool) {
 	if !doc.IsObject() {
 		return "", span{}, false
 	}
-	var model gjson.Result
+	var sole gjson.Result
 	found, clear := 0, true
 	doc.ForEach(func(key, value gjson.Result) bool {
-		if strings.EqualFold(key.Str, "model") {
+		if strings.EqualFold(key.Str, name) {
 			found++
-			clear = clear && key.Raw == `"model"` && value.Type == gjson.String
-			model = value
+			clear = clear && key.Raw == `"`+name+`"` && value.Type == gjson.String
+			sole = value
 		}
 		return clear
 	})
 	if found != 1 || !clear {
 		return "", span{}, false
 	}
-	// Half a surrogate pair, or bytes that are not UTF-8, decode to different
-	// things in different languages.
+	s, ok := plainString(sole)
+	return s, span{sole.Index, sole.Index + len(sole.Raw)}, ok
+}
+
+// plainString returns a string that is the same to every reader: half a surrogate
+// pair, or bytes that are not UTF-8, decode to different things in different
+// languages.
+func plainString(v gjson.Result) (string, bool) {
 	var s string
-	if json.Unmarshal([]byte(model.Raw), &s) != nil || s != model.Str || strings.ContainsRune(s, '\uFFFD') {
-		return "", span{}, false
+	if json.Unmarshal([]byte(v.Raw), &s) != nil || s != v.Str || strings.ContainsRune(s, '\uFFFD') {
+		return "", false
 	}
-	return s, span{model.Index, model.Index + len(model.Raw)}, true
+	return s, true
 }
 
 // plainJSON reports whether the headers leave no doubt that a body is JSON in

@@ -112,7 +112,15 @@ var (
 	// it tries seven times before it does.
 	upgradeRefused = &refusal{
 		http.StatusUpgradeRequired, "", "upgrade",
-		"The gateway does not upgrade connections (WebSocket). Use the HTTP form of this API.",
+		"There is no WebSocket here. Use the HTTP form of this API.",
+	}
+	badSocket = &refusal{
+		http.StatusBadRequest, "", "bad_websocket",
+		"This is not the handshake of a WebSocket: it takes version 13, a key of 16 bytes, and no body.",
+	}
+	foreignOrigin = &refusal{
+		http.StatusForbidden, "", "foreign_origin",
+		"A page of another origin cannot open a WebSocket here.",
 	}
 	noPassthrough = &refusal{
 		http.StatusForbidden, "", "no_passthrough",

@@ -73,7 +73,7 @@ func (x *exchange) receiveShared() *refusal {
 		return noBodyMemory
 	}
 	var ok bool
-	if x.journey.asked, x.journey.at, ok = findModel(x.body.held); !ok {
+	if x.journey.asked, x.journey.at, ok = findString(x.body.held, "model"); !ok {
 		return sharedUnreadable
 	}
 	x.rec.Model = printable(x.journey.asked)

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"maps"
+	"net/http"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -45,7 +46,7 @@ func NewRequests() *Requests {
 		requests:  counter("gatehouse_requests_total", "Requests to the gateway by the class of the status that the client got; 4xx has those of clients that left.", "provider", "endpoint", "status"),
 		tokens:    counter("gatehouse_tokens_total", "Tokens by what the provider says of them: input, output, cache_read, cache_write or reasoning. Whether one kind includes another is up to its API.", "provider", "kind"),
 		failovers: counter("gatehouse_failovers_total", "Attempts beyond the first of a request, by how they ended.", "provider", "outcome"),
-		duration:  histogram("gatehouse_request_duration_seconds", "How long requests to the gateway took in all."),
+		duration:  histogram("gatehouse_request_duration_seconds", "How long requests to the gateway took in all, those for WebSockets left out."),
 		firstByte: histogram("gatehouse_first_byte_seconds", "How long clients waited for the first byte of a provider's answer."),
 	}
 	r.providers.most, r.providers.make = maxProviders, r.newProvider
@@ -56,9 +57,11 @@ func NewRequests() *Requests {
 func (r *Requests) Observe(rec usage.Record) {
 	p := r.providers.get(rec.Provider)
 	p.endpoints.get(rec.Endpoint).of(rec.Status).Inc()
-	p.duration.Observe(rec.Duration.Seconds())
-	if rec.FirstByte > 0 {
-		p.firstByte.Observe(rec.FirstByte.Seconds())
+	if rec.Status != http.StatusSwitchingProtocols { // how long a WebSocket is open says nothing of the provider
+		p.duration.Observe(rec.Duration.Seconds())
+		if rec.FirstByte > 0 {
+			p.firstByte.Observe(rec.FirstByte.Seconds())
+		}
 	}
 	if t := &rec.Tokens; t.Known {
 		for i, n := range [...]int64{t.Input, t.Output, t.CacheRead, t.CacheWrite, t.Reasoning} {

@@ -36,6 +36,8 @@ type Dialect struct {
 	// Endpoints are the endpoints of inference. All other paths are passed
 	// through only for those who may.
 	Endpoints []Endpoint
+	// Sockets are the endpoints of inference that are WebSockets.
+	Sockets []Endpoint
 	// Claims reports whether a request to the path after /v1 (or to nothing we
 	// know, if it is empty) can only have come from a client of this dialect. It
 	// is asked when the provider does not settle the matter.
@@ -119,6 +121,9 @@ type Endpoint struct {
 	Path string
 	// BodyModel is set where the body is JSON with a top-level "model".
 	BodyModel bool
+	// Socket is set for a WebSocket. QueryModel is set where the query names the
+	// model; where it does not, the messages do.
+	Socket, QueryModel bool
 }
 
 // PathModel reports whether the path names the model.

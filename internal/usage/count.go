@@ -56,9 +56,9 @@ func (m *Meter) countResponses(u gjson.Result) {
 			t.take(&t.Input, value)
 		case "output_tokens":
 			t.take(&t.Output, value)
-		case "input_tokens_details":
+		case "input_tokens_details", "input_token_details": // the second is Realtime's
 			t.takeInputDetails(value)
-		case "output_tokens_details":
+		case "output_tokens_details", "output_token_details":
 			t.takeOutputDetails(value, "reasoning_tokens")
 		}
 		return true

@@ -16,7 +16,7 @@ const (
 	// Completions are OpenAI's Chat Completions, its older completions, and its
 	// embeddings: they count in one form.
 	Completions
-	// Responses is OpenAI's Responses.
+	// Responses is OpenAI's Responses, and its Realtime.
 	Responses
 	// Messages is Anthropic's Messages.
 	Messages
@@ -29,7 +29,7 @@ func KindOf(endpoint string) Kind {
 	switch endpoint {
 	case "chat/completions", "completions", "embeddings":
 		return Completions
-	case "responses":
+	case "responses", "responses/socket", "realtime": // by WebSocket, each message is a document
 		return Responses
 	case "messages":
 		return Messages

@@ -91,6 +91,16 @@ type Tokens struct {
 	Known bool
 }
 
+// Add adds what another response used, if that is known.
+func (t *Tokens) Add(u Tokens) {
+	t.Input += u.Input
+	t.Output += u.Output
+	t.CacheRead += u.CacheRead
+	t.CacheWrite += u.CacheWrite
+	t.Reasoning += u.Reasoning
+	t.Known = t.Known || u.Known
+}
+
 // The outcomes of attempts that got an answer. What went wrong with those that
 // got none is named by the gateway's connection errors.
 const (

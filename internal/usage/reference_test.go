@@ -154,9 +154,11 @@ func (r *reference) usage(object json.RawMessage) {
 	case usage.Responses:
 		take(&t.Input, "input_tokens")
 		take(&t.Output, "output_tokens")
-		take(&t.CacheRead, "input_tokens_details.cached_tokens")
-		take(&t.CacheWrite, "input_tokens_details.cache_write_tokens")
-		take(&t.Reasoning, "output_tokens_details.reasoning_tokens")
+		for _, details := range []string{"input_tokens_details", "input_token_details"} {
+			take(&t.CacheRead, details+".cached_tokens")
+			take(&t.CacheWrite, details+".cache_write_tokens")
+		}
+		take(&t.Reasoning, "output_tokens_details.reasoning_tokens", "output_token_details.reasoning_tokens")
 	case usage.Messages:
 		take(&t.Input, "input_tokens")
 		take(&t.Output, "output_tokens")

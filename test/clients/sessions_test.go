@@ -223,7 +223,8 @@ func (s *session) check(t *testing.T, fell int) {
 	// whichever key is in use.
 	refused := map[string]int{}
 	for _, r := range s.up.Requests() {
-		if r.Status != http.StatusOK {
+		// Nor is a WebSocket, which this upstream does not have.
+		if r.Status != http.StatusOK && r.Status != http.StatusUpgradeRequired {
 			refused[r.Key]++
 		}
 	}

@@ -37,6 +37,7 @@ func Dialect() *upstream.Dialect {
 	d := openai.Dialect()
 	d.Name = "azure"
 	d.Prepare = prepare
+	d.Sockets = nil // it has other paths, and other models in them
 	return d
 }
 

@@ -24,6 +24,12 @@ func Dialect() *upstream.Dialect {
 			{Name: "models", Method: http.MethodGet, Path: "models"},
 			{Name: "models/{id}", Method: http.MethodGet, Path: "models/*"},
 		},
+		// https://developers.openai.com/api/docs/guides/realtime-websocket and
+		// https://developers.openai.com/api/docs/guides/websocket-mode
+		Sockets: []upstream.Endpoint{
+			{Name: "realtime", Method: http.MethodGet, Path: "realtime", Socket: true, QueryModel: true},
+			{Name: "responses/socket", Method: http.MethodGet, Path: "responses", Socket: true},
+		},
 		// Nothing about a request is OpenAI's alone.
 		Claims:   func(string, http.Header) bool { return false },
 		Classify: classify,
