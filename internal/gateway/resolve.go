@@ -63,8 +63,7 @@ type finder struct {
 	targets  []target
 	visible  bool     // a provider is there, and for this token
 	allowed  bool     // and so is its model
-	unserved *refusal // a provider is allowed, and cannot be served
-	silent   bool     // one can be served, and does not speak what is asked for
+	unserved *refusal // a provider that speaks what is asked for cannot be served
 }
 
 // consider adds a target if it can serve the request of x.
@@ -79,11 +78,7 @@ func (f *finder) consider(x *exchange, p *routing.Provider, model string, weight
 	}
 	f.allowed = true
 	d := x.g.byName[p.Dialect]
-	switch {
-	case !p.Enabled:
-		f.unserved = providerDisabled
-		return
-	case p.Fault != "" || d == nil || p.BaseURL == nil:
+	if d == nil {
 		f.unserved = providerFault
 		return
 	}
@@ -93,7 +88,12 @@ func (f *finder) consider(x *exchange, p *routing.Provider, model string, weight
 	}
 	switch {
 	case t.endpoint == nil || !t.endpoint.BodyModel:
-		f.silent = true
+		return
+	case !p.Enabled:
+		f.unserved = providerDisabled
+		return
+	case p.Fault != "" || p.BaseURL == nil:
+		f.unserved = providerFault
 		return
 	case p.Paths != nil && !listed(p.Paths, t.endpoint.Path):
 		f.unserved = pathDenied
@@ -114,7 +114,7 @@ func (f *finder) result() ([]target, *refusal) {
 		return nil, noModel
 	case !f.allowed:
 		return nil, modelDenied
-	case f.silent:
+	case f.unserved == nil:
 		return nil, noSpeaker
 	}
 	return nil, f.unserved

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/gatehousehq/gatehouse/internal/routing"
 	"github.com/gatehousehq/gatehouse/internal/upstream"
@@ -23,7 +24,12 @@ func (x *exchange) serveShared(s *routing.Snapshot, path string) {
 		x.listModels(s, path)
 		return
 	}
-	if bad := x.receiveShared(); bad != nil {
+	switch bad := x.receiveShared(); bad {
+	case nil:
+	case noBodyMemory:
+		x.answer(bad, bad.message, time.Second)
+		return
+	default:
 		x.refuse(bad)
 		return
 	}

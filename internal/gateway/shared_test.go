@@ -141,6 +141,7 @@ func TestSharedRefusals(t *testing.T) {
 	h.addRoute("dark", []string{"off/m", "deleted/m"})
 	h.addRoute("sick", []string{"broken/m"})
 	h.addRoute("mute", []string{"claude/m"})
+	h.addRoute("half", []string{"claude/m", "off/m"})
 	const chat = "chat/completions"
 	for _, tc := range []struct {
 		name, path, body string
@@ -165,6 +166,7 @@ func TestSharedRefusals(t *testing.T) {
 		{"a route of a faulty provider", chat, `{"model":"sick"}`, nil, 503, "provider_fault"},
 		{"a provider that counts no tokens", "messages/count_tokens", `{"model":"open/m"}`, nil, 400, "no_speaker"},
 		{"a route that counts no tokens", "messages/count_tokens", `{"model":"fast"}`, nil, 400, "no_speaker"},
+		{"a route whose one target that would is disabled", "embeddings", `{"model":"half"}`, nil, 503, "provider_disabled"},
 		{"a route that embeds nothing", "embeddings", `{"model":"mute"}`, nil, 400, "no_speaker"},
 
 		{"two models", chat, `{"model":"fast","model":"open/m"}`, nil, 400, "model_unreadable"},
@@ -231,7 +233,7 @@ func TestSharedRequestsShareTheMemoryForBodies(t *testing.T) {
 	}()
 	<-begun
 	got := h.shared("chat/completions", body(600))
-	if got.message(t, routing.OpenAI); got.status != 429 || h.record().Reason != "body_memory" {
+	if got.message(t, routing.OpenAI); got.status != 429 || got.header.Get("Retry-After") != "1" || h.record().Reason != "body_memory" {
 		t.Errorf("while another is held: %d %s", got.status, got.body)
 	}
 	goOn <- struct{}{}

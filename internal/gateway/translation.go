@@ -27,7 +27,7 @@ var (
 const anthropicVersion = "2023-06-01"
 
 // maxTranslated is how much of an answer is read that comes in one piece.
-const maxTranslated = 64 << 20
+const maxTranslated = 32 << 20
 
 // errNotTranslated is an answer that is not of its API, or is too large.
 var errNotTranslated = errors.New("gateway: the answer cannot be translated")

@@ -71,7 +71,11 @@ func (r *Requests) Observe(rec usage.Record) {
 		}
 	}
 	for i := 1; i < len(rec.Attempts); i++ {
-		p.outcomes.get(rec.Attempts[i].Outcome).Inc()
+		at := p
+		if a := &rec.Attempts[i]; a.Provider != "" {
+			at = r.providers.get(a.Provider)
+		}
+		at.outcomes.get(rec.Attempts[i].Outcome).Inc()
 	}
 }
 
