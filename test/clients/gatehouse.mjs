@@ -23,6 +23,9 @@ const url = env('GATEHOUSE_URL', 'http://127.0.0.1:8090').replace(/\/$/, '');
 export const openaiURL = `${url}/ai/${env('OPENAI_PROVIDER', 'openai')}/v1`;
 export const anthropicURL = `${url}/ai/${env('ANTHROPIC_PROVIDER', 'anthropic')}`;
 export const geminiURL = `${url}/ai/${env('GEMINI_PROVIDER', 'gemini')}`;
+export const sharedURL = `${url}/ai`;
+export const openaiModel = `${env('OPENAI_PROVIDER', 'openai')}/mock-gpt`;
+export const anthropicModel = `${env('ANTHROPIC_PROVIDER', 'anthropic')}/mock-claude`;
 export const noOpenAIProvider = `${url}/ai/nowhere/v1`;
 export const noProvider = `${url}/ai/nowhere`;
 
