@@ -83,8 +83,10 @@ func (f *finder) consider(x *exchange, p *routing.Provider, model string, weight
 		return
 	}
 	t := target{provider: p, dialect: d, endpoint: d.Endpoint(x.r.Method, x.path), model: model, weight: weight}
-	if t.endpoint == nil {
-		t.endpoint, t.api, t.translates = translated(d, x.path)
+	if t.endpoint == nil || !servesPath(p, x.path) {
+		if e, api := translated(p, d, x.path); e != nil {
+			t.endpoint, t.api, t.translates = e, api, true
+		}
 	}
 	switch {
 	case t.endpoint == nil || !t.endpoint.BodyModel:
@@ -95,7 +97,7 @@ func (f *finder) consider(x *exchange, p *routing.Provider, model string, weight
 	case p.Fault != "" || p.BaseURL == nil:
 		f.unserved = providerFault
 		return
-	case p.Paths != nil && !listed(p.Paths, t.endpoint.Path):
+	case !servesPath(p, t.endpoint.Path):
 		f.unserved = pathDenied
 		return
 	case p.Models != nil && !listed(p.Models, model):
@@ -103,6 +105,11 @@ func (f *finder) consider(x *exchange, p *routing.Provider, model string, weight
 		return
 	}
 	f.targets = append(f.targets, t)
+}
+
+// servesPath reports whether the settings of a provider allow a path.
+func servesPath(p *routing.Provider, path string) bool {
+	return p.Paths == nil || listed(p.Paths, path)
 }
 
 // result returns the targets, or why there is none.

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gatehousehq/gatehouse/internal/routing"
 	"github.com/gatehousehq/gatehouse/internal/translate"
 	"github.com/gatehousehq/gatehouse/internal/upstream"
 	"github.com/gatehousehq/gatehouse/internal/usage"
@@ -42,19 +43,21 @@ func clientAPI(path string) (translate.API, bool) {
 	return 0, false
 }
 
-// translated returns what a provider of a dialect speaks in the place of what the
-// client does at the path. Of OpenAI's two APIs it is the one that all have who
-// speak it.
-func translated(d *upstream.Dialect, path string) (e *upstream.Endpoint, api translate.API, ok bool) {
-	if _, ok := clientAPI(path); !ok {
-		return nil, 0, false
+// translated returns what a provider speaks in the place of what the client does at
+// the path, nil for nothing. Of OpenAI's two APIs the first is the one that all
+// have who speak it.
+func translated(p *routing.Provider, d *upstream.Dialect, path string) (e *upstream.Endpoint, api translate.API) {
+	own, ok := clientAPI(path)
+	if !ok {
+		return nil, 0
 	}
-	for _, api := range []translate.API{translate.Messages, translate.Chat} {
-		if e := d.Endpoint(http.MethodPost, api.Path()); e != nil {
-			return e, api, true
+	for _, api := range []translate.API{translate.Messages, translate.Chat, translate.Responses} {
+		e := d.Endpoint(http.MethodPost, api.Path())
+		if api != own && e != nil && servesPath(p, e.Path) {
+			return e, api
 		}
 	}
-	return nil, 0, false
+	return nil, 0
 }
 
 // translateRequest puts a translation in the place of the body that is held, for a

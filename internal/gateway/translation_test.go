@@ -179,6 +179,43 @@ func TestFailoverAcrossAPIs(t *testing.T) {
 	}
 }
 
+// A provider that is not to be asked at the client's path is asked at another: so one
+// without Responses serves clients that have nothing else.
+func TestPathsThatAProviderDoesNotServeAreTranslated(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	up := h.mocked("open", routing.OpenAI, mockupstream.OK)
+	for _, tc := range []struct {
+		client string
+		paths  []string
+		asked  string // "" is refused
+		reason string
+	}{
+		{"responses", []string{"chat/*"}, "/v1/chat/completions", ""},
+		{"responses", nil, "/v1/responses", ""},
+		{"responses", []string{"responses", "chat/completions"}, "/v1/responses", ""},
+		{"chat completions", []string{"responses"}, "/v1/responses", ""},
+		{"messages", []string{"responses"}, "/v1/responses", ""},
+		{"messages", []string{"models"}, "", "no_speaker"},
+		{"responses", []string{"embeddings"}, "", "path_not_served"},
+	} {
+		p := *h.snapshot.Load().Provider("open")
+		p.Paths = tc.paths
+		h.addProvider(&p)
+		form := clientForms[tc.client]
+		before := len(up.Requests())
+		got := h.shared(form.path, form.request("open/m", true))
+		asked := ""
+		if all := up.Requests(); len(all) > before {
+			asked = all[before].Path
+		}
+		text, whole := form.streamed(got.body)
+		if served := got.status == 200 && text == says && whole; asked != tc.asked || served != (asked != "") || h.record().Reason != tc.reason {
+			t.Errorf("%s with %v: asked %q, %d %s", tc.client, tc.paths, asked, got.status, got.body)
+		}
+	}
+}
+
 // A client of Chat Completions reaches Claude on Bedrock: what Bedrock's dialect
 // does comes after the translation.
 func TestTranslatedToBedrock(t *testing.T) {
