@@ -25,7 +25,7 @@ const routeOwner = "gatehouse"
 // listModels answers with the models that are known here for the token, or with
 // one of them. No provider is asked.
 func (x *exchange) listModels(s *routing.Snapshot, path string) {
-	models := modelsFor(x.token, s)
+	models := x.g.modelsFor(x.token, s)
 	form := openAIModels
 	if x.client.Name == string(routing.Anthropic) {
 		form = anthropicModels
@@ -62,11 +62,11 @@ func (x *exchange) answerJSON(body []byte) {
 // the token may use, in order: the routes, the models that they lead to, those that
 // providers are limited to, and those that the token's own list names with their
 // provider.
-func modelsFor(t *routing.Token, s *routing.Snapshot) []listedModel {
+func (g *Gateway) modelsFor(t *routing.Token, s *routing.Snapshot) []listedModel {
 	found := map[string]listedModel{}
 	direct := func(p *routing.Provider, model string) {
 		id := ""
-		if p != nil && p.Enabled && p.Fault == "" && providerAllowed(t.Providers, p) && (p.Models == nil || listed(p.Models, model)) {
+		if g.servesShared(p) && providerAllowed(t.Providers, p) && (p.Models == nil || listed(p.Models, model)) {
 			id = p.Name + "/" + model
 		}
 		if id != "" && (t.Models == nil || listed(t.Models, id) || listed(t.Models, model)) {
@@ -74,7 +74,7 @@ func modelsFor(t *routing.Token, s *routing.Snapshot) []listedModel {
 		}
 	}
 	for r := range s.Routes() {
-		if usableBy(t, s, r) {
+		if g.usableBy(t, s, r) {
 			found[r.Name] = listedModel{id: r.Name, owner: routeOwner, since: r.CreatedAt}
 		}
 		for _, target := range r.Targets {

@@ -127,11 +127,21 @@ func (f *finder) result() ([]target, *refusal) {
 	return nil, f.unserved
 }
 
+// servesShared reports whether a provider can be reached by the URL for all
+// providers: Gemini's API cannot.
+func (g *Gateway) servesShared(p *routing.Provider) bool {
+	if p == nil || !p.Enabled || p.Fault != "" {
+		return false
+	}
+	d := g.byName[p.Dialect]
+	return d != nil && slices.ContainsFunc(d.Endpoints, func(e upstream.Endpoint) bool { return e.BodyModel })
+}
+
 // usableBy reports whether a token may use some target of a route.
-func usableBy(t *routing.Token, s *routing.Snapshot, r *routing.Route) bool {
+func (g *Gateway) usableBy(t *routing.Token, s *routing.Snapshot, r *routing.Route) bool {
 	return r.Enabled && slices.ContainsFunc(r.Targets, func(target routing.Target) bool {
 		p := s.ProviderByID(target.ProviderID)
-		return p != nil && p.Enabled && p.Fault == "" && providerAllowed(t.Providers, p) && (p.Models == nil || listed(p.Models, target.Model)) &&
+		return g.servesShared(p) && providerAllowed(t.Providers, p) && (p.Models == nil || listed(p.Models, target.Model)) &&
 			(t.Models == nil || listed(t.Models, r.Name) || listed(t.Models, target.Model))
 	})
 }

@@ -142,6 +142,7 @@ func TestSharedRefusals(t *testing.T) {
 	h.addRoute("sick", []string{"broken/m"})
 	h.addRoute("mute", []string{"claude/m"})
 	h.addRoute("half", []string{"claude/m", "off/m"})
+	h.addProvider(&routing.Provider{Name: "google", Dialect: routing.Gemini, Enabled: true, BaseURL: mustURL(t, "http://127.0.0.1:1")})
 	const chat = "chat/completions"
 	for _, tc := range []struct {
 		name, path, body string
@@ -167,6 +168,7 @@ func TestSharedRefusals(t *testing.T) {
 		{"a provider that counts no tokens", "messages/count_tokens", `{"model":"open/m"}`, nil, 400, "no_speaker"},
 		{"a route that counts no tokens", "messages/count_tokens", `{"model":"fast"}`, nil, 400, "no_speaker"},
 		{"a route whose one target that would is disabled", "embeddings", `{"model":"half"}`, nil, 503, "provider_disabled"},
+		{"a provider of Gemini's API", chat, `{"model":"google/m"}`, nil, 400, "no_speaker"},
 		{"a route that embeds nothing", "embeddings", `{"model":"mute"}`, nil, 400, "no_speaker"},
 
 		{"two models", chat, `{"model":"fast","model":"open/m"}`, nil, 400, "model_unreadable"},
@@ -308,6 +310,8 @@ func TestListOfModels(t *testing.T) {
 	h.addRoute("fast", []string{"open/org/a", "spare/b"}, func(r *routing.Route) { r.CreatedAt = since })
 	h.addRoute("stopped", []string{"open/c"}, func(r *routing.Route) { r.Enabled = false })
 	h.addRoute("dark", []string{"off/d", "deleted/e"})
+	h.addProvider(&routing.Provider{Name: "google", Dialect: routing.Gemini, Enabled: true, Models: []string{"gemini-x"}, BaseURL: mustURL(t, "http://127.0.0.1:1")})
+	h.addRoute("alien", []string{"google/gemini-x"})
 	list := func(token *routing.Token, header string) answer {
 		tok := h.addToken(token)
 		req := h.request("GET", "/ai/v1/models", "")
