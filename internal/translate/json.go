@@ -1,54 +1,11 @@
 package translate
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
 
 	"github.com/tidwall/gjson"
 )
-
-// maxDepth is how deep JSON may be nested. Checking it recurses, so that a body
-// of brackets would take the stack.
-const maxDepth = 1000
-
-// shallow reports whether b is nested no deeper than is safe to look at.
-func shallow(b []byte) bool {
-	depth := 0
-	for i := 0; i < len(b); i++ {
-		switch b[i] {
-		case '"':
-			i += 1 + stringEnd(b[i+1:])
-		case '{', '[':
-			if depth++; depth > maxDepth {
-				return false
-			}
-		case '}', ']':
-			depth--
-		}
-	}
-	return true
-}
-
-// stringEnd returns where the quote is that ends the string that b goes on with:
-// the first with an even number of backslashes before it.
-func stringEnd(b []byte) int {
-	for at := 0; ; {
-		i := bytes.IndexByte(b[at:], '"')
-		if i < 0 {
-			return len(b)
-		}
-		at += i
-		slashes := 0
-		for slashes < at && b[at-1-slashes] == '\\' {
-			slashes++
-		}
-		if slashes%2 == 0 {
-			return at
-		}
-		at++
-	}
-}
 
 // A lit is what stands between the quotes of a JSON string, escaped as it came.
 // Most text is passed on as it is, and not looked into.

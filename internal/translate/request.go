@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/gatehousehq/gatehouse/internal/nesting"
 )
 
 // A request is what all three APIs can say, in the order of a conversation.
@@ -156,7 +158,7 @@ func object(arguments lit) string {
 	if s == "" {
 		return "{}"
 	}
-	if shallow([]byte(s)) && gjson.Valid(s) && s[0] == '{' {
+	if nesting.Within([]byte(s), nesting.Max) && gjson.Valid(s) && s[0] == '{' {
 		return s
 	}
 	return `{"INVALID_JSON":"` + string(escape(s)) + `"}`

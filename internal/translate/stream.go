@@ -7,6 +7,8 @@ import (
 	"net/http"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/gatehousehq/gatehouse/internal/nesting"
 )
 
 // A Stream translates the events of an answer as they come. Each is passed on
@@ -125,7 +127,7 @@ func (s *Stream) event(data []byte) {
 
 // lastEvent reads an event whose end did not come, if it is whole.
 func (s *Stream) lastEvent(data []byte) {
-	if bytes.Equal(data, lastOfChat) || shallow(data) && gjson.ValidBytes(data) {
+	if bytes.Equal(data, lastOfChat) || nesting.Within(data, nesting.Max) && gjson.ValidBytes(data) {
 		s.event(data)
 	}
 }

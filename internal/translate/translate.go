@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/gatehousehq/gatehouse/internal/nesting"
 )
 
 // An API is what a client or an upstream speaks.
@@ -196,7 +198,7 @@ func (t *Translation) Response(body []byte) ([]byte, error) {
 
 // parse returns a body that is a JSON object.
 func parse(body []byte) (gjson.Result, bool) {
-	if !shallow(body) || !gjson.ValidBytes(body) {
+	if !nesting.Within(body, nesting.Max) || !gjson.ValidBytes(body) {
 		return gjson.Result{}, false
 	}
 	doc := gjson.ParseBytes(body)

@@ -4,6 +4,8 @@ import (
 	"net/http"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/gatehousehq/gatehouse/internal/nesting"
 )
 
 // An Object is a body that is a JSON object, taken apart as far as its members.
@@ -36,7 +38,7 @@ var (
 func ParseObject(body []byte) (Object, error) {
 	o := Object{Text: body}
 	root := gjson.ParseBytes(body)
-	if !gjson.ValidBytes(body) || !root.IsObject() {
+	if !nesting.Within(body, nesting.Max) || !gjson.ValidBytes(body) || !root.IsObject() {
 		return o, errNotObject
 	}
 	seen := map[string]bool{}

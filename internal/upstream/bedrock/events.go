@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream"
 	"github.com/tidwall/gjson"
 
+	"github.com/gatehousehq/gatehouse/internal/nesting"
 	"github.com/gatehousehq/gatehouse/internal/upstream"
 )
 
@@ -96,7 +97,7 @@ func (e *events) chunk() (err error) {
 		return errEvent
 	}
 	e.data, err = base64.StdEncoding.AppendDecode(e.data[:0], []byte(encoded.Str))
-	if err != nil || !gjson.ValidBytes(e.data) {
+	if err != nil || !nesting.Within(e.data, nesting.Max) || !gjson.ValidBytes(e.data) {
 		return errEvent
 	}
 	kind := gjson.GetBytes(e.data, "type").Str
