@@ -1,5 +1,11 @@
 package translate
 
+import "strconv"
+
+// minOutput is the least that Responses takes for a limit. Agents ask for one token
+// to see whether they are let in.
+const minOutput = 16
+
 // writeResponses writes a request of Responses. Nothing of it is to be stored.
 func (r *request) writeResponses(w *writer) {
 	w.open('{')
@@ -16,7 +22,11 @@ func (r *request) writeResponses(w *writer) {
 		w.setRaw("include", `["reasoning.encrypted_content"]`)
 	}
 	if r.maxTokens != "" {
-		w.setRaw("max_output_tokens", r.maxTokens)
+		limit := r.maxTokens
+		if n, err := strconv.ParseInt(limit, 10, 64); err == nil && n > 0 && n < minOutput {
+			limit = strconv.Itoa(minOutput)
+		}
+		w.setRaw("max_output_tokens", limit)
 	}
 	if r.temperature != "" {
 		w.setRaw("temperature", r.temperature)

@@ -176,7 +176,7 @@ func TestConversationsReturn(t *testing.T) {
 			messages = append(messages, map[string]any{"role": "assistant", "content": said.Draw(t, "assistant ends")})
 		}
 		messages = append(messages, map[string]any{"role": "user", "content": said.Draw(t, "user asks")})
-		chat, err := json.Marshal(map[string]any{"model": "the-model", "max_tokens": 9, "messages": messages})
+		chat, err := json.Marshal(map[string]any{"model": "the-model", "max_tokens": 99, "messages": messages})
 		if err != nil {
 			t.Fatal(err)
 		}
