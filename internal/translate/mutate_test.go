@@ -19,7 +19,7 @@ import (
 // odd are values that may stand where another was expected.
 var odd = []string{`null`, `""`, `"x"`, `0`, `-1.5e9`, `true`, `[]`, `{}`, `[null]`, `{"type":"text"}`, `"data:,"`, `[{"type":"function","id":"","text":7}]`}
 
-var every = flag.Int("every", 11, "how many of the odd documents are tried: one in so many")
+var every = flag.Int("every", 23, "how many of the odd documents are tried: one in so many")
 
 // mutants gives a document once for each of its values and each odd one in its
 // place, and once without each member; of these, one in so many.

@@ -44,8 +44,8 @@ type eventReader interface {
 }
 
 // maxAnswer is the longest answer that is kept. Models write less than a
-// hundredth of it.
-const maxAnswer = 32 << 20
+// tenth of it.
+const maxAnswer = 8 << 20
 
 // ErrBrokenOff is the end of a stream before the answer was whole.
 var ErrBrokenOff = errors.New("the upstream broke off")
