@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +25,9 @@ type journey struct {
 	translation *translate.Translation
 	came        *buffer
 	whole       []byte
+	// thoughts is set if every target speaks another API than the client: what that
+	// sends back is then never passed on as it is.
+	thoughts bool
 	// leaving is set when the target cannot serve the request, whatever the key.
 	leaving bool
 	// wait is how long until the first of the targets that were passed over may
@@ -49,6 +53,7 @@ func (j *journey) waitFor(d time.Duration) {
 // travel tries the targets in turn until one gives the client its answer. The last
 // one always does.
 func (x *exchange) travel(targets []target) {
+	x.journey.thoughts = !slices.ContainsFunc(targets, func(t target) bool { return !t.translates })
 	for i := range targets {
 		x.journey.targets, x.journey.leaving = targets[i+1:], false
 		if x.visit(&targets[i]) {
@@ -62,6 +67,7 @@ func (x *exchange) travel(targets []target) {
 func (x *exchange) visit(t *target) (answered bool) {
 	x.depart()
 	x.untranslate()
+	x.preferResponses(t)
 	x.provider, x.dialect, x.endpoint, x.path = t.provider, t.dialect, t.endpoint, t.endpoint.Path
 	cfg := &x.g.cfg
 	x.watch.upstream(cmp.Or(t.provider.FirstByteTimeout, cfg.FirstByteTimeout), cmp.Or(t.provider.IdleTimeout, cfg.IdleTimeout))

@@ -65,7 +65,7 @@ func translated(p *routing.Provider, d *upstream.Dialect, path string) (e *upstr
 func (x *exchange) translateRequest(t *target) (bad *refusal, message string) {
 	own, _ := clientAPI(x.rec.Path)
 	j := &x.journey
-	j.translation = translate.New(own, t.api, translate.Options{Model: t.model, Now: x.rec.Began, ID: x.rec.ID})
+	j.translation = translate.New(own, t.api, translate.Options{Model: t.model, Thoughts: j.thoughts, Now: x.rec.Began, ID: x.rec.ID})
 	body, err := j.translation.Request(x.body.held)
 	if err != nil {
 		if e, ok := errors.AsType[*translate.RequestError](err); ok {
@@ -80,6 +80,27 @@ func (x *exchange) translateRequest(t *target) (bad *refusal, message string) {
 	x.body.buf, x.body.held = ownBuffer(body), body
 	return nil, ""
 }
+
+// preferResponses has a client of Messages asked for by Responses at OpenAI itself:
+// its Chat Completions refuses tools for later models, which agents always have.
+func (x *exchange) preferResponses(t *target) {
+	if !t.translates || t.api != translate.Chat || translate.ForOpenAI(t.model) != translate.Responses {
+		return
+	}
+	if own, _ := clientAPI(x.rec.Path); own != translate.Messages {
+		return
+	}
+	if host := t.provider.BaseURL.Hostname(); host != openAIHost && !strings.HasSuffix(host, "."+openAIHost) {
+		return
+	}
+	e := t.dialect.Endpoint(http.MethodPost, translate.Responses.Path())
+	if e != nil && (t.provider.Paths == nil || listed(t.provider.Paths, e.Path)) {
+		t.endpoint, t.api = e, translate.Responses
+	}
+}
+
+// openAIHost is where OpenAI is, and what its hosts for regions end in.
+const openAIHost = "api.openai.com"
 
 // untranslate puts the body that came back in the place of its translation.
 func (x *exchange) untranslate() {

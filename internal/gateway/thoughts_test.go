@@ -1,0 +1,97 @@
+package gateway_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehousehq/gatehouse/internal/gateway"
+	"github.com/gatehousehq/gatehouse/internal/keypool"
+	"github.com/gatehousehq/gatehouse/internal/routing"
+	"github.com/gatehousehq/gatehouse/internal/token"
+)
+
+// TestMessagesAtOpenAI: a client of Messages is served by Responses where that is
+// what OpenAI has for the model, and by Chat Completions everywhere else.
+func TestMessagesAtOpenAI(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		base, model, path string
+		paths             []string
+		want              string
+	}{
+		"a model of OpenAI at OpenAI":              {"https://api.openai.com/v1", "gpt-5.5", "messages", nil, "/v1/responses"},
+		"at OpenAI in a region":                    {"https://eu.api.openai.com/v1", "gpt-5.5", "messages", nil, "/v1/responses"},
+		"an older model":                           {"https://api.openai.com/v1", "gpt-4.1", "messages", nil, "/v1/chat/completions"},
+		"at another server":                        {"https://llm.example/v1", "gpt-5.5", "messages", nil, "/v1/chat/completions"},
+		"at a server with a name like it":          {"https://notapi.openai.com.example/v1", "gpt-5.5", "messages", nil, "/v1/chat/completions"},
+		"where its path is not allowed":            {"https://api.openai.com/v1", "gpt-5.5", "messages", []string{"chat/completions"}, "/v1/chat/completions"},
+		"a client of Chat Completions has its own": {"https://api.openai.com/v1", "gpt-5.5", "chat/completions", nil, "/v1/chat/completions"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tok := token.New().Reveal()
+			snapshot := routing.NewSnapshot(1, []*routing.Provider{{
+				ID: "p", Name: "p", Dialect: routing.OpenAI, Enabled: true, BaseURL: mustURL(t, c.base), Paths: c.paths, Keys: []routing.Key{key("k")},
+			}}, map[token.Hash]*routing.Token{token.Sum(tok): {Use: true}})
+			var got string
+			g := gateway.New(gateway.Config{
+				Snapshot: func() *routing.Snapshot { return snapshot },
+				Pool:     keypool.New(time.Now, keypool.Config{}),
+				Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+					got = r.URL.Path
+					if r.Body != nil {
+						_, _ = io.Copy(io.Discard, r.Body)
+					}
+					return respond(r, strings.NewReader("{}")), nil
+				}),
+			})
+			req := httptest.NewRequest("POST", "/ai/v1/"+c.path, strings.NewReader(`{"model":"p/`+c.model+`","max_tokens":20,"messages":[{"role":"user","content":"x"}]}`))
+			req.Header.Set("Authorization", "Bearer "+tok)
+			req.Header.Set("Content-Type", "application/json")
+			g.ServeHTTP(httptest.NewRecorder(), req)
+			if got != c.want {
+				t.Errorf("asked at %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// TestThoughtsOfTargets: a client gets thoughts to send back only where no target
+// of the route gets them as they are.
+func TestThoughtsOfTargets(t *testing.T) {
+	t.Parallel()
+	const (
+		answer = `{"id":"a","model":"m","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"b","reasoning_content":"thinks"}}]}`
+		body   = `{"model":"fast","max_tokens":20,"messages":[{"role":"user","content":"x"}]}`
+	)
+	for name, c := range map[string]struct {
+		targets []string
+		want    bool
+	}{
+		"one that is translated":         {[]string{"other/m"}, true},
+		"with one of the client's own":   {[]string{"other/m", "own/m"}, false},
+		"with two that are translated":   {[]string{"other/m", "second/m"}, true},
+		"after one of the client's own ": {[]string{"own/m", "other/m"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			for _, p := range []string{"other", "second"} {
+				h.named(p, routing.OpenAI, func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Content-Type", "application/json")
+					_, _ = io.WriteString(w, answer)
+				}, key(p))
+			}
+			h.named("own", routing.Anthropic, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(529) }, key("own"))
+			h.addRoute("fast", c.targets)
+			got := h.do(h.request("POST", "/ai/v1/messages", body))
+			if has := strings.Contains(got.body, `"thinking":"thinks"`); got.status != 200 || has != c.want {
+				t.Errorf("%d, with thoughts: %t, want %t\n%s", got.status, has, c.want, got.body)
+			}
+		})
+	}
+}
