@@ -270,7 +270,7 @@ func (x *exchange) finish() {
 		cfg.Observe(x.record())
 	}
 	if x.socket != nil && x.socket.counted {
-		x.g.sockets.Done()
+		x.g.sockets.closed()
 	}
 	abort := x.abort
 	x.request = request{}

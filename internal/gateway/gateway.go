@@ -111,8 +111,8 @@ type Gateway struct {
 	quotas *quota.Book                       // of tokens, and of providers
 	spins  *registry.Registry[atomic.Uint64] // turns by weight, by route id
 
-	sockets  sync.WaitGroup // WebSockets that are open
-	stopping chan struct{}  // is closed when they are to end
+	sockets  openSockets
+	stopping chan struct{} // is closed when they are to end
 	stop     sync.Once
 
 	replayLeft atomic.Int64

@@ -1,19 +1,14 @@
 package gateway
 
 import (
-	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"runtime/debug"
 	"slices"
 	"sync/atomic"
 	"time"
 
-	"github.com/gatehousehq/gatehouse/internal/keypool"
-	"github.com/gatehousehq/gatehouse/internal/quota"
 	"github.com/gatehousehq/gatehouse/internal/routing"
 	"github.com/gatehousehq/gatehouse/internal/transport"
 	"github.com/gatehousehq/gatehouse/internal/usage"
@@ -26,95 +21,6 @@ const (
 	// closeTime is for the last words on a connection.
 	closeTime = time.Second
 )
-
-// errNotAgreed is a 101 that is not what was asked for.
-var errNotAgreed = errors.New("gateway: the upstream agreed to something else")
-
-// CloseSockets tells the ends of all WebSockets that the server goes away, and
-// waits until they are closed and on record, or ctx is done. It is for when no more
-// requests come.
-func (g *Gateway) CloseSockets(ctx context.Context) {
-	g.StopSockets()
-	closed := make(chan struct{})
-	go func() { // ends with the last WebSocket, which has a second for it
-		g.sockets.Wait()
-		close(closed)
-	}()
-	select {
-	case <-closed:
-	case <-ctx.Done():
-	}
-}
-
-// StopSockets is the first half of CloseSockets. It does not wait.
-func (g *Gateway) StopSockets() { g.stop.Do(func() { close(g.stopping) }) }
-
-// opened goes on when an upstream has agreed to a WebSocket.
-func (t *tryState) opened(res *http.Response, up *transport.Tunnel) (answered bool) {
-	x := t.x
-	if !x.socket.agreed(res.Header) {
-		return t.unanswered(errNotAgreed)
-	}
-	x.tellCircuit(true)
-	t.report(keypool.Outcome{})
-	t.note().Outcome = usage.OK
-	x.watch.wait(forNothing)
-	x.watch.stop() // its deadlines are those of requests
-
-	x.g.sockets.Add(1) // before the server lets go of the connection
-	x.socket.counted = true
-	conn, rw, err := x.ctl.Hijack()
-	if err != nil {
-		x.refuse(internalError)
-		return true
-	}
-	defer func() { _ = conn.Close() }()
-	x.wrote = true
-	early := rw.Reader.Buffered() > 0
-	_ = conn.SetDeadline(time.Time{}) // it fails on one that is closed
-	_ = conn.SetWriteDeadline(time.Now().Add(x.g.cfg.IdleTimeout))
-	if early {
-		// What a client sends before it has an answer was meant for nobody, or for
-		// somebody else.
-		x.rec.Status, x.rec.Reason = http.StatusBadRequest, "early_data"
-		t.note().Outcome = usage.ClientError
-		_, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-		return true
-	}
-	x.rec.Status = http.StatusSwitchingProtocols
-	if _, err := conn.Write(x.switching(res.Header)); err != nil {
-		x.rec.Status, x.rec.Reason = statusClientGone, clientGone.reason
-		t.note().Outcome = usage.ClientGone
-		return true
-	}
-	c := &conversation{
-		x: x, client: conn, up: up, limited: x.modelList() != nil, whole: x.modelList() != nil || x.token.RPM > 0,
-		idle: x.watch.limit[forUpstream], ends: make(chan ending, 2),
-	}
-	c.fromClient.Masked = true
-	c.run(t)
-	return true
-}
-
-// switching is the head of the answer to the client. Nothing of the upstream's is
-// in it but headers that pass, and the subprotocol.
-func (x *exchange) switching(from http.Header) []byte {
-	h := x.w.Header()
-	x.g.responseHeaders.copyTo(h, from)
-	for _, name := range []string{"Content-Length", "Content-Type", "Content-Encoding"} {
-		delete(h, name)
-	}
-	if chosen := from["Sec-Websocket-Protocol"]; len(chosen) == 1 {
-		h["Sec-Websocket-Protocol"] = chosen
-	}
-	b := []byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-Websocket-Accept: " + websocket.Accept(x.socket.key) + "\r\n")
-	for name, values := range h {
-		for _, v := range values {
-			b = append(append(append(append(b, name...), ": "...), v...), "\r\n"...)
-		}
-	}
-	return append(b, "\r\n"...)
-}
 
 // A conversation is an open WebSocket. One goroutine relays each direction, and
 // that of the request watches over both.
@@ -336,132 +242,4 @@ func (c *conversation) meterFrames(b []byte) bool {
 		}
 	}
 	return true
-}
-
-// relayUp relays from the client to the upstream.
-func (c *conversation) relayUp() ending {
-	g := c.x.g
-	buf, scratch := g.buffers.Get().(*[copySize]byte), g.buffers.Get().(*[copySize]byte)
-	defer g.buffers.Put(buf)
-	defer g.buffers.Put(scratch)
-	name := usage.NewMeter(usage.Completions, "application/json", "") // it looks for a model at the top
-	defer name.End()
-	for {
-		n, err := c.client.Read(buf[:])
-		if n > 0 {
-			c.touch()
-			if end := c.passUp(buf[:n], scratch[:], name); end != nil {
-				return *end
-			}
-		}
-		switch {
-		case err == nil:
-		case c.clientClosed:
-			return asItShould
-		default:
-			return clientLeft
-		}
-	}
-}
-
-// passUp sends on what came, if it may go, and returns nil if all is well. Where
-// there is a limit to models, or to how often the token may ask, messages go when
-// they are whole.
-func (c *conversation) passUp(b, scratch []byte, name *usage.Meter) *ending {
-	f, raw := &c.fromClient, b
-	look := c.whole || c.named == "" && !c.x.endpoint.QueryModel
-	for len(b) > 0 {
-		into := scratch
-		if !look {
-			into = nil
-		}
-		n, p, err := f.Next(b, into)
-		if err != nil {
-			return &badFrames
-		}
-		if p.Opcode == websocket.Close {
-			c.clientClosed = c.clientClosed || p.Ends
-		}
-		if look && !c.whole && p.Opcode == websocket.Text {
-			name.Observe(p.Payload)
-			if p.Ends {
-				_, c.named = name.End()
-				name.Reset(usage.Completions, "application/json", "")
-				look = c.named == "" && !c.x.endpoint.QueryModel
-			}
-		}
-		if c.whole {
-			if end := c.hold(b[:n], p); end != nil {
-				return end
-			}
-		}
-		b = b[n:]
-	}
-	if c.whole {
-		return nil
-	}
-	return c.sendUp(raw)
-}
-
-// hold keeps a piece until its message is whole, and lets it go up if it may.
-func (c *conversation) hold(raw []byte, p websocket.Part) *ending {
-	if grows := int64(len(raw) + len(p.Payload)); int64(len(c.held)+len(c.message))+grows > c.reserved {
-		more := max(grows, 32<<10)
-		if c.reserved+more > 2*c.x.g.cfg.MaxReplayBody || !c.x.reserve(more) {
-			return &tooLong
-		}
-		c.reserved += more
-	}
-	c.held = append(c.held, raw...)
-	if p.Opcode == websocket.Text || p.Opcode == websocket.Binary {
-		c.message = append(c.message, p.Payload...)
-	}
-	if c.fromClient.Within() {
-		return nil
-	}
-	// The last frame of a message ends it, and what is of none goes by itself.
-	if p.Opcode == websocket.Text || p.Opcode == websocket.Binary {
-		if end := c.judge(p.Opcode == websocket.Text); end != nil {
-			return end
-		}
-	}
-	end := c.sendUp(c.held)
-	c.held, c.message = c.held[:0], c.message[:0]
-	return end
-}
-
-// judge decides on a message, and returns nil if it may go.
-func (c *conversation) judge(text bool) *ending {
-	allowed := func(model string) bool { return c.x.admitModel(model) == nil }
-	if c.limited && (!text || !mayPass(c.message, allowed, !c.x.endpoint.QueryModel)) {
-		return &wrongModel
-	}
-	if c.named == "" && !c.x.endpoint.QueryModel {
-		c.named, _ = soleModel(c.message)
-	}
-	if event, ok := soleString(c.message, "type"); ok && event != "response.create" {
-		return nil
-	}
-	// The first is what the WebSocket itself was counted for.
-	if c.asked {
-		slot, result, _ := c.x.g.quotas.Admit(c.x.token.ID, quota.Limits{PerMinute: c.x.token.RPM})
-		slot.Free()
-		if result != quota.Admitted {
-			return &tooOften
-		}
-	}
-	c.asked = true
-	return nil
-}
-
-func (c *conversation) sendUp(b []byte) *ending {
-	_ = c.up.SetWriteDeadline(time.Now().Add(c.idle))
-	if _, err := c.up.Write(b); err != nil {
-		if c.upClosed {
-			return &asItShould
-		}
-		return &upstreamLeft
-	}
-	c.sent += int64(len(b))
-	return nil
 }
