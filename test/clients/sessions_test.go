@@ -223,8 +223,8 @@ func (s *session) check(t *testing.T, fell int) {
 	// whichever key is in use.
 	refused := map[string]int{}
 	for _, r := range s.up.Requests() {
-		// Nor is a WebSocket, which this upstream does not have.
-		if r.Status != http.StatusOK && r.Status != http.StatusUpgradeRequired {
+		// Asking for a WebSocket, which this upstream does not have, is none either.
+		if r.Status != http.StatusOK && r.Header.Get("Upgrade") == "" {
 			refused[r.Key]++
 		}
 	}
