@@ -74,6 +74,14 @@ type ProviderKey struct {
 	StateReason string     `json:"state_reason" doc:"Why it is cooling or failed: rate_limited, unauthorized, payment_required, forbidden or insufficient_quota; else empty."`
 	StateUntil  *time.Time `json:"state_until" doc:"When a cooling or failed key is tried again; null: it is neither."`
 	LastError   *KeyError  `json:"last_error" doc:"The last time in a day or so that the provider turned the key away; null: it did not."`
+	// LimitedModels are what a key is left out for that is otherwise as State says.
+	LimitedModels []LimitedModel `json:"limited_models" nullable:"false" doc:"The models that the key is rate limited for by themselves, as the replica that answers found out; for others it is used as its state says."`
+}
+
+// A LimitedModel is a model that a key is rate limited for.
+type LimitedModel struct {
+	Model string    `json:"model" doc:"The model, as clients ask for it."`
+	Until time.Time `json:"until" doc:"When the key is tried with it again."`
 }
 
 // A KeyError says when and why a provider turned a key away. It has nothing of
@@ -82,6 +90,7 @@ type KeyError struct {
 	Reason string    `json:"reason" doc:"As state_reason."`
 	Status int64     `json:"status" doc:"The HTTP status."`
 	Time   time.Time `json:"time" doc:"When it was."`
+	Model  string    `json:"model" doc:"The model that was limited by itself; empty: the key as a whole."`
 }
 
 // A KeyTest is what came of trying a key with its provider. It has nothing of what

@@ -25,7 +25,10 @@ type providerKeys struct {
 func (k providerKeys) state(providerName, keyID string) httpapi.KeyState {
 	out := httpapi.KeyState{State: client.KeyUnreadable}
 	if f, ok := k.pool.LastError(keyID); ok {
-		out.LastError = &client.KeyError{Reason: string(f.Reason), Status: int64(f.Status), Time: f.At.UTC()}
+		out.LastError = &client.KeyError{Reason: string(f.Reason), Status: int64(f.Status), Time: f.At.UTC(), Model: f.Model}
+	}
+	for _, l := range k.pool.Limits(keyID) {
+		out.Limits = append(out.Limits, client.LimitedModel{Model: l.Model, Until: l.Until.UTC()})
 	}
 	if _, key := k.find(providerName, keyID); key != nil {
 		s := k.pool.State(*key)

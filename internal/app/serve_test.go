@@ -108,14 +108,17 @@ func TestFailoverAndKeyStates(t *testing.T) {
 		t.Errorf("the upstream saw %s", got)
 	}
 	p, err := r.owner.Provider(t.Context(), "vendor")
-	if err != nil || p.APIKeys[0].State != client.KeyCooling || p.APIKeys[1].State != client.KeyReady {
+	limited := func(k client.ProviderKey) bool {
+		return k.State == client.KeyReady && len(k.LimitedModels) == 1 && k.LimitedModels[0].Model == "mock-gpt" && time.Until(k.LimitedModels[0].Until) > 50*time.Minute
+	}
+	if err != nil || !limited(p.APIKeys[0]) || p.APIKeys[0].LastError.Model != "mock-gpt" || p.APIKeys[1].State != client.KeyReady || len(p.APIKeys[1].LimitedModels) != 0 {
 		t.Errorf("states %+v, %v", p.APIKeys, err)
 	}
 	// An edit of something else leaves the state of the keys alone.
 	if _, err := r.owner.UpdateProvider(t.Context(), "vendor", 0, client.UpdateProvider{DisplayName: client.Set("The vendor")}); err != nil {
 		t.Fatal(err)
 	}
-	if p, err := r.owner.Provider(t.Context(), "vendor"); err != nil || p.APIKeys[0].State != client.KeyCooling {
+	if p, err := r.owner.Provider(t.Context(), "vendor"); err != nil || !limited(p.APIKeys[0]) {
 		t.Errorf("after an edit: %+v, %v", p.APIKeys, err)
 	}
 	// The last uses are written when the server stops, if not before.

@@ -48,11 +48,21 @@ func (a *app) keyRows(w io.Writer, keys []client.ProviderKey) {
 
 // stateCell says how a key is, and for how long if that will change.
 func (a *app) stateCell(k client.ProviderKey) string {
-	if k.StateUntil == nil {
-		return string(k.State)
+	state := string(k.State)
+	if k.StateUntil != nil {
+		state = fmt.Sprintf("%s (%s) until %s", k.State, k.StateReason, a.when(k.StateUntil))
 	}
-	return fmt.Sprintf("%s (%s) until %s", k.State, k.StateReason, a.when(k.StateUntil))
+	for i, l := range k.LimitedModels {
+		if i == mostModels {
+			return fmt.Sprintf("%s and %d more", state, len(k.LimitedModels)-i)
+		}
+		state += fmt.Sprintf("; rate limited for %s until %s", printable(l.Model), a.when(&l.Until))
+	}
+	return state
 }
+
+// mostModels is how many models a cell has.
+const mostModels = 3
 
 func (a *app) errorCell(e *client.KeyError) string {
 	if e == nil {

@@ -29,7 +29,7 @@ func (x *exchange) attempt() (answered bool) {
 	if len(x.provider.Keys) == 0 {
 		return x.try(nil, true, false)
 	}
-	turn := x.g.cfg.Pool.Order(x.provider)
+	turn := x.g.cfg.Pool.Order(x.provider, x.limitsOf())
 	defer turn.End()
 	n := turn.Len()
 	if n == 0 {
@@ -123,7 +123,7 @@ func (x *exchange) try(key *routing.Key, last, again bool) (answered bool) {
 			return t.unanswered(err)
 		}
 		t.note().Outcome = usage.OK
-		t.report(keypool.Outcome{})
+		t.report(keypool.Outcome{Model: x.limitsOf()})
 		x.relay(&t, res, nil)
 		return true
 	}
@@ -294,11 +294,11 @@ func (t *tryState) failed(res *http.Response) (answered bool) {
 	}
 	ask := x.dialect.Wait(res.Header, text, x.g.cfg.Now())
 	if means.reason != "" {
-		t.report(keypool.Outcome{Reason: means.reason, RetryAfter: ask, Status: res.StatusCode})
+		t.report(keypool.Outcome{Reason: means.reason, RetryAfter: ask, Status: res.StatusCode, Model: x.limitedModel()})
 	}
 	if t.movesOn(means.cause) {
 		if t.last && means.reason == keypool.RateLimited {
-			_, short := x.g.cfg.Pool.Shortage(x.provider.Keys)
+			_, short := x.g.cfg.Pool.Shortage(x.provider.Keys, x.limitsOf())
 			x.journey.waitFor(short.Wait)
 		}
 		return false
@@ -336,7 +336,7 @@ func (t *tryState) turnedAway(verdict upstream.Verdict, ask time.Duration) {
 		}
 		return
 	}
-	usable, short := x.g.cfg.Pool.Shortage(x.provider.Keys)
+	usable, short := x.g.cfg.Pool.Shortage(x.provider.Keys, x.limitsOf())
 	switch {
 	case !t.last: // the settings of the provider keep it here
 		x.answer(keyTurnedAway, keyFinal, max(ask, time.Second))

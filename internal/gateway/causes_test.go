@@ -27,7 +27,7 @@ func TestWhatTheSettingsMakeFinal(t *testing.T) {
 		says   string
 		state  string // of the first key
 	}{
-		{"a rate limit", routing.CauseRateLimited, reply{status: 429, body: openaiLimit, header: http.Header{"Retry-After": {"7"}}}, 429, "keep requests from going on", keypool.Cooling},
+		{"a rate limit", routing.CauseRateLimited, reply{status: 429, body: openaiLimit, header: http.Header{"Retry-After": {"7"}}}, 429, "keep requests from going on", "ready but for gpt-x"},
 		{"no quota", routing.CauseQuota, reply{status: 429, body: openaiQuota}, 429, "keep requests from going on", keypool.Failed},
 		{"payment", routing.CauseQuota, reply{status: 402}, 429, "keep requests from going on", keypool.Failed},
 		{"a wrong key", routing.CauseRefused, reply{status: 401, body: openaiBadKey}, 429, "keep requests from going on", keypool.Failed},
@@ -54,7 +54,7 @@ func TestWhatTheSettingsMakeFinal(t *testing.T) {
 				if strings.Contains(a.body, "sk-up") {
 					t.Errorf("the answer shows something of the key: %s", a.body)
 				}
-				if got := h.pool.State(key("k1")).Name; got != tc.state {
+				if got := h.state("k1"); got != tc.state {
 					t.Errorf("the first key is %s, want %s", got, tc.state)
 				}
 				if rec := h.record(); final != (len(rec.Attempts) == 1) {

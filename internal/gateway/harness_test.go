@@ -231,6 +231,15 @@ func (h *house) chat() answer {
 	return h.do(h.request("POST", "/ai/openai/v1/chat/completions", `{"model":"gpt-x","messages":[]}`))
 }
 
+// state says how a key is, with the models that it is limited for.
+func (h *house) state(id string) string {
+	s := h.pool.State(routing.Key{ID: id}).Name
+	for _, l := range h.pool.Limits(id) {
+		s += " but for " + l.Model
+	}
+	return s
+}
+
 // record waits for the record of the next request.
 func (h *house) record() usage.Record {
 	h.t.Helper()

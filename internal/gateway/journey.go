@@ -18,6 +18,7 @@ import (
 type journey struct {
 	targets []target // those that are left
 	asked   string   // the model that the client asked for
+	model   string   // the one that the target is asked for
 	at      span     // where the model stands in the body that is held
 	// translation is what stands between the client and a target that speaks
 	// another API, nil if they speak the same; came is then the body as it came,
@@ -69,6 +70,7 @@ func (x *exchange) visit(t *target) (answered bool) {
 	x.untranslate()
 	x.preferResponses(t)
 	x.provider, x.dialect, x.endpoint, x.path = t.provider, t.dialect, t.endpoint, t.endpoint.Path
+	x.journey.model = t.model
 	cfg := &x.g.cfg
 	x.watch.upstream(cmp.Or(t.provider.FirstByteTimeout, cfg.FirstByteTimeout), cmp.Or(t.provider.IdleTimeout, cfg.IdleTimeout))
 	x.rec.ProviderID, x.rec.Provider = t.provider.ID, t.provider.Name
@@ -140,7 +142,7 @@ func (g *Gateway) admits(t *target) (wait time.Duration, ok bool) {
 	if len(p.Keys) == 0 {
 		return 0, true
 	}
-	usable, short := g.cfg.Pool.Shortage(p.Keys)
+	usable, short := g.cfg.Pool.Shortage(p.Keys, limitsOf(t.dialect, t.endpoint, t.model))
 	return short.Wait, usable > 0
 }
 

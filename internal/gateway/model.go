@@ -1,14 +1,17 @@
 package gateway
 
 import (
+	"cmp"
 	"encoding/json"
 	"mime"
+	"net/http"
 	"net/url"
 	"strings"
 
 	"github.com/tidwall/gjson"
 
 	"github.com/gatehousehq/gatehouse/internal/token"
+	"github.com/gatehousehq/gatehouse/internal/upstream"
 )
 
 // A modelList is why a request must name a model that can be checked: its
@@ -89,6 +92,38 @@ func (x *exchange) admitBodyModel() *refusal {
 	}
 	x.rec.Model = printable(model)
 	return x.admitModel(model)
+}
+
+// limitsOf returns the model whose limits hold for a request to an endpoint; "" if
+// it is not known, or the upstream does not limit models by themselves. To look at
+// a model is not to use it.
+func limitsOf(d *upstream.Dialect, e *upstream.Endpoint, model string) string {
+	if !d.LimitsByModel || e == nil || e.Method == http.MethodGet {
+		return ""
+	}
+	return printable(model)
+}
+
+// limitsOf is that of the request with its provider.
+func (x *exchange) limitsOf() string {
+	return limitsOf(x.dialect, x.endpoint, cmp.Or(x.journey.model, x.rec.Model))
+}
+
+// limitedModel is limitsOf for a request that ran into a limit: it names the model
+// only if the upstream must have read the same. Else one client could have a key
+// left out for what others ask for. The model of a target was put there by us.
+func (x *exchange) limitedModel() string {
+	model := x.limitsOf()
+	if model == "" || x.journey.model != "" || !x.endpoint.BodyModel {
+		return model
+	}
+	if !x.body.replayable || !plainJSON(x.r.Header["Content-Encoding"], x.r.Header["Content-Type"]) {
+		return ""
+	}
+	if sole, ok := soleModel(x.body.held); !ok || sole != model {
+		return ""
+	}
+	return model
 }
 
 // firstModel returns the model that a body names, as far as can be told by

@@ -180,7 +180,7 @@ var (
 
 	rateLimited = &refusal{
 		http.StatusTooManyRequests, "rate_limit_exceeded", "rate_limited",
-		"Every usable key of this provider is rate limited at the moment. Retry-After says when the first is free again.",
+		"Every usable key of this provider is rate limited at the moment, as a whole or for this model. Retry-After says when the first is free again.",
 	}
 	keyTurnedAway = &refusal{
 		http.StatusTooManyRequests, "rate_limit_exceeded", "rate_limited",

@@ -63,8 +63,8 @@ func TestBedrock(t *testing.T) {
 					if len(rec.Attempts) != 3 || rec.Attempts[2].KeyID != last.ID || !rec.Tokens.Known || rec.Tokens.Output == 0 {
 						t.Errorf("recorded as %+v", rec)
 					}
-					for id, want := range map[string]string{"limited": "cooling", "wrong": "failed", last.ID: "ready"} {
-						if got := h.pool.State(routing.Key{ID: id}).Name; got != want {
+					for id, want := range map[string]string{"limited": "ready but for claude-x", "wrong": "failed", last.ID: "ready"} {
+						if got := h.state(id); got != want {
 							t.Errorf("the key %s is %s, want %s", id, got, want)
 						}
 					}

@@ -30,6 +30,8 @@ type KeyState struct {
 	Until  time.Time // when it is tried again; zero: it is neither
 	// LastError is nil if the provider has not turned it away lately.
 	LastError *client.KeyError
+	// Limits are the models that it is limited for by themselves.
+	Limits []client.LimitedModel
 }
 
 type keyOutput struct {
@@ -207,6 +209,7 @@ func (a *api) key(providerName string, k store.ProviderKey) client.ProviderKey {
 		ID: k.ID, Position: k.Position, Weight: k.Weight, Label: k.Label, Hint: k.Hint, Disabled: k.Disabled,
 		ExpiresAt: orNil(k.ExpiresAt), LastUsedAt: orNil(k.LastUsedAt), CreatedAt: k.CreatedAt,
 		State: s.State, StateReason: s.Reason, StateUntil: orNil(s.Until), LastError: s.LastError,
+		LimitedModels: append([]client.LimitedModel{}, s.Limits...),
 	}
 }
 

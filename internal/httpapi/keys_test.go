@@ -23,7 +23,7 @@ func TestProviderKeyFromCreationToRemoval(t *testing.T) {
 		a := s.want(t, http.StatusCreated, "POST", keys, `{"api_key":"`+s.key("2")+`","label":"spare","disabled":true,"expires_at":"2030-01-01T02:00:00+01:00"}`)
 		made := decode[client.ProviderKey](t, a)
 		want := client.ProviderKey{
-			Position: 2, Weight: 1, Label: "spare", Hint: hintOf(s, "2"), Disabled: true, ExpiresAt: &expires, CreatedAt: s.clock.now(), State: client.KeyReady,
+			Position: 2, Weight: 1, Label: "spare", Hint: hintOf(s, "2"), Disabled: true, ExpiresAt: &expires, CreatedAt: s.clock.now(), State: client.KeyReady, LimitedModels: []client.LimitedModel{},
 		}
 		if diff := cmp.Diff(want, made, cmpopts.IgnoreFields(client.ProviderKey{}, "ID")); diff != "" {
 			t.Errorf("added (-want +got):\n%s", diff)
@@ -121,20 +121,20 @@ func TestStateIsWhatTheGatewaySays(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		p := s.provider(t, "p", "1", "2")
 		until := s.clock.now().Add(time.Minute)
-		last := &client.KeyError{Reason: "rate_limited", Status: 429, Time: s.clock.now()}
+		last := &client.KeyError{Reason: "rate_limited", Status: 429, Time: s.clock.now(), Model: "m"}
 		state := func(provider, id string) httpapi.KeyState {
 			if provider == "p" && id == p.APIKeys[1].ID {
 				return httpapi.KeyState{State: client.KeyCooling, Reason: "rate_limited", Until: until, LastError: last}
 			}
-			return httpapi.KeyState{State: client.KeyReady}
+			return httpapi.KeyState{State: client.KeyReady, Limits: []client.LimitedModel{{Model: "m", Until: until}}}
 		}
 		s.state.Store(&state)
 		got := get(t, s, p.ID).APIKeys
-		if k := got[0]; k.State != client.KeyReady || k.StateReason != "" || k.StateUntil != nil || k.LastError != nil {
+		if k := got[0]; len(k.LimitedModels) != 1 || k.LimitedModels[0].Model != "m" || !k.LimitedModels[0].Until.Equal(until) || k.State != client.KeyReady || k.StateReason != "" || k.StateUntil != nil || k.LastError != nil {
 			t.Errorf("the first is %+v", k)
 		}
 		k := got[1]
-		if k.State != client.KeyCooling || k.StateReason != "rate_limited" || k.StateUntil == nil || !k.StateUntil.Equal(until) || k.LastError == nil || *k.LastError != *last {
+		if k.LimitedModels == nil || len(k.LimitedModels) != 0 || k.State != client.KeyCooling || k.StateReason != "rate_limited" || k.StateUntil == nil || !k.StateUntil.Equal(until) || k.LastError == nil || *k.LastError != *last {
 			t.Errorf("the second is %+v", k)
 		}
 	})

@@ -48,8 +48,8 @@ func TestProviderIsWhatWasSent(t *testing.T) {
 			Type: client.OpenAI, Name: "openai-1", DisplayName: new("Main"), BaseURL: "https://api.example.com/v1", Strategy: "in_order", Revision: 3,
 			Settings: json.RawMessage(`{"_type":"openai","_version":1,"organization":"o","project":"p"}`), CreatedAt: now, UpdatedAt: now,
 			APIKeys: []client.ProviderKey{
-				{Position: 1, Weight: 1, Hint: hintOf(s, "1"), CreatedAt: now, State: client.KeyReady},
-				{Position: 2, Weight: 1, CreatedAt: now, State: client.KeyReady},
+				{Position: 1, Weight: 1, Hint: hintOf(s, "1"), CreatedAt: now, State: client.KeyReady, LimitedModels: []client.LimitedModel{}},
+				{Position: 2, Weight: 1, CreatedAt: now, State: client.KeyReady, LimitedModels: []client.LimitedModel{}},
 			},
 		}
 		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(client.Provider{}, "ID"), cmpopts.IgnoreFields(client.ProviderKey{}, "ID")); diff != "" {
@@ -84,7 +84,7 @@ func TestProviderHasTheFieldsOfTheContract(t *testing.T) {
 			t.Errorf("provider (-want +got):\n%s", diff)
 		}
 		key := doc["api_keys"].([]any)[0].(map[string]any)
-		if diff := cmp.Diff("created_at disabled expires_at hint id label last_error last_used_at position state state_reason state_until weight", names(key)); diff != "" {
+		if diff := cmp.Diff("created_at disabled expires_at hint id label last_error last_used_at limited_models position state state_reason state_until weight", names(key)); diff != "" {
 			t.Errorf("key (-want +got):\n%s", diff)
 		}
 		list := decode[map[string]any](t, s.want(t, http.StatusOK, "GET", providers, ""))

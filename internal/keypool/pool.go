@@ -8,8 +8,9 @@
 // edit did not touch.
 //
 // A rate limit cools a key: for as long as the upstream asked, or for a default
-// that doubles while the limit lasts. A refused credential or exhausted credit
-// fails it for longer. What is wrong with the upstream rather than with the key
+// that doubles while the limit lasts. If it is known what model was asked for, the
+// key cools for that model alone, see [Outcome.Model]. A refused credential or
+// exhausted credit fails it for longer, and for all. What is wrong with the upstream rather than with the key
 // (a 5xx, a timeout, a lost connection) is not reported here: it only moves that
 // one request on to the next key.
 //
@@ -19,8 +20,9 @@
 // itself; what a process learns of its keys is handed to others, and taken from
 // them, by [Pool.TakeChanges] and [Pool.Merge].
 //
-// Memory is bounded by the keys that are in trouble (what recovered or was not
-// heard of again is forgotten) and a counter for each key that was ever used. All
+// Limits of one model are each process's own to find out. Memory is bounded by the
+// keys that are in trouble, with [MaxModels] models each (what recovered or was not
+// heard of again is forgotten), and a counter for each key that was ever used. All
 // methods may be called concurrently. While every key is ready and taken in order,
 // they neither lock nor allocate.
 package keypool
@@ -68,7 +70,8 @@ type Pool struct {
 	now func() time.Time
 	cfg Config
 
-	// troubled is len(entries), to be read without the lock.
+	// troubled is how many entries there are, of models too, to be read without the
+	// lock.
 	troubled atomic.Int64
 
 	flights *registry.Registry[atomic.Int64]  // attempts under way, by key id
@@ -76,8 +79,10 @@ type Pool struct {
 	signal  chan struct{}                     // has room for one
 
 	mu        sync.RWMutex
-	entries   map[string]entry     // by key id; only keys that are or were in trouble
-	well      map[string]time.Time // when keys were found to work again
+	entries   map[string]entry            // by key id; only keys that are or were in trouble
+	limits    map[string]map[string]entry // by key id and model, likewise
+	models    int                         // in limits
+	well      map[string]time.Time        // when keys were found to work again
 	errors    map[string]Failure
 	changed   map[string]struct{} // since others were told
 	nextSweep time.Time
@@ -105,7 +110,7 @@ func New(now func() time.Time, cfg Config) *Pool {
 	return &Pool{
 		now: now, cfg: cfg,
 		flights: registry.New[atomic.Int64](), spins: registry.New[atomic.Uint64](), signal: make(chan struct{}, 1),
-		entries: map[string]entry{}, well: map[string]time.Time{}, errors: map[string]Failure{}, changed: map[string]struct{}{},
+		entries: map[string]entry{}, limits: map[string]map[string]entry{}, well: map[string]time.Time{}, errors: map[string]Failure{}, changed: map[string]struct{}{},
 	}
 }
 
@@ -121,37 +126,50 @@ func (p *Pool) Report(id string, o Outcome) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.count()
-	e, known := p.entries[id]
 	if o.Reason == "" {
-		// A success that was under way before the trouble began says nothing
-		// about it.
-		switch {
-		case !known || o.Began.Before(e.since):
-		case o.Trial && !e.reason.ofCredential():
-			// That the credential is accepted says nothing of credit or limits.
-		case o.Trial:
-			// The upstream knows the key again. That it serves requests is shown by the
-			// first of them, and by one at a time.
-			p.entries[id] = entry{failed: e.failed, reason: e.reason, status: e.status, since: now, until: now, wait: e.wait, tried: true}
-			p.tell(id)
-		default:
-			delete(p.entries, id)
-			p.well[id] = now
-			p.tell(id)
-		}
+		p.succeeded(id, o, now)
 		return
 	}
 	p.sweep(now)
+	if o.Reason == RateLimited && o.Model != "" && p.limited(id, o, now) {
+		return
+	}
+	e, known := p.entries[id]
 	next := p.next(e, known, o, now)
 	p.entries[id] = next
-	p.noteError(id, Failure{o.Reason, o.Status, now})
+	p.noteError(id, Failure{Reason: o.Reason, Status: o.Status, At: now})
 	if !known || next.failed != e.failed || next.reason != e.reason || next.until.Sub(e.until) >= worthTelling {
 		p.tell(id)
 	}
 }
 
-// count notes how many keys are in trouble.
-func (p *Pool) count() { p.troubled.Store(int64(len(p.entries))) }
+// succeeded notes a success. One that was under way before the trouble began says
+// nothing about it.
+func (p *Pool) succeeded(id string, o Outcome, now time.Time) {
+	if e, known := p.limits[id][o.Model]; known && !o.Began.Before(e.since) {
+		p.drop(id, o.Model)
+	}
+	e, known := p.entries[id]
+	switch {
+	case !known || o.Began.Before(e.since):
+	case o.Trial && !e.reason.ofCredential():
+		// That the credential is accepted says nothing of credit or limits.
+	case o.Trial:
+		// The upstream knows the key again. That it serves requests is shown by the
+		// first of them, and by one at a time.
+		p.entries[id] = entry{failed: e.failed, reason: e.reason, status: e.status, since: now, until: now, wait: e.wait, tried: true}
+		p.tell(id)
+	default:
+		delete(p.entries, id)
+		p.well[id] = now
+		p.tell(id)
+	}
+}
+
+// count notes how many entries there are.
+func (p *Pool) count() {
+	p.troubled.Store(int64(len(p.entries) + p.models))
+}
 
 // tell marks a key as changed.
 func (p *Pool) tell(id string) {
@@ -194,28 +212,28 @@ func (p *Pool) next(e entry, known bool, o Outcome, now time.Time) entry {
 	return entry{failed: failed, reason: o.Reason, status: o.Status, since: now, until: until, wait: wait}
 }
 
-// beginTrial makes a key that is or was in trouble one request's to try, unless it
-// is another's.
-func (p *Pool) beginTrial(id string, now, until time.Time) bool {
+// beginTrial makes what is or was in trouble one request's to try, unless it is
+// another's.
+func (p *Pool) beginTrial(at place, now, until time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	e, known := p.entries[id]
+	e, known := p.at(at)
 	if !known || now.Before(e.trial) {
 		return false
 	}
 	e.trial = until
-	p.entries[id] = e
+	p.put(at, e)
 	return true
 }
 
 // endTrials ends the trials that were to last until then.
-func (p *Pool) endTrials(ids []string, until time.Time) {
+func (p *Pool) endTrials(places []place, until time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, id := range ids {
-		if e, known := p.entries[id]; known && e.trial.Equal(until) {
+	for _, at := range places {
+		if e, known := p.at(at); known && e.trial.Equal(until) {
 			e.trial = time.Time{}
-			p.entries[id] = e
+			p.put(at, e)
 		}
 	}
 }
@@ -232,6 +250,9 @@ func (p *Pool) sweep(now time.Time) {
 			delete(p.entries, id)
 		}
 	}
+	for id := range p.limits {
+		p.dropLimits(id, now.Add(-remember))
+	}
 	for id, at := range p.well {
 		if now.After(at.Add(remember)) {
 			delete(p.well, id)
@@ -244,5 +265,6 @@ func (p *Pool) sweep(now time.Time) {
 	}
 }
 
-// Troubled returns how many keys the pool remembers something about.
+// Troubled returns how many keys, and models of keys, the pool remembers something
+// about.
 func (p *Pool) Troubled() int { return int(p.troubled.Load()) }

@@ -59,7 +59,7 @@ func TestOrderLeavesOutUntilTheTimeIsUp(t *testing.T) {
 	ks := keys("a", "b", "c")
 	check := func(want string) {
 		t.Helper()
-		if got := ids(p.Order(of(ks))); got != want {
+		if got := ids(p.Order(of(ks), "")); got != want {
 			t.Errorf("usable keys are %q, want %q", got, want)
 		}
 	}
@@ -91,18 +91,18 @@ func TestShortageSaysWhy(t *testing.T) {
 	p.Report("e", keypool.Outcome{Reason: keypool.RateLimited, RetryAfter: 40 * time.Second})
 	p.Report("f", keypool.Outcome{Reason: keypool.RateLimited, RetryAfter: 30 * time.Second})
 	c.advance(time.Second)
-	turn := p.Order(of(ks))
+	turn := p.Order(of(ks), "")
 	want := keypool.Shortage{Disabled: 1, Unreadable: 1, Expired: 1, Failed: 1, Cooling: 2, Wait: 29 * time.Second}
 	if turn.Len() != 0 || turn.Short != want {
 		t.Errorf("got %d keys, %+v, want %+v", turn.Len(), turn.Short, want)
 	}
-	if n, short := p.Shortage(ks); n != 0 || short != want {
+	if n, short := p.Shortage(ks, ""); n != 0 || short != want {
 		t.Errorf("asked for: %d usable, %+v, want %+v", n, short, want)
 	}
-	if turn := p.Order(of(nil)); turn.Len() != 0 || turn.Short != (keypool.Shortage{}) {
+	if turn := p.Order(of(nil), ""); turn.Len() != 0 || turn.Short != (keypool.Shortage{}) {
 		t.Errorf("no keys: %+v", turn)
 	}
-	if n, short := p.Shortage(keys("a", "e")); n != 1 || short != (keypool.Shortage{}) {
+	if n, short := p.Shortage(keys("a", "e"), ""); n != 1 || short != (keypool.Shortage{}) {
 		t.Errorf("one is usable: %d, %+v", n, short)
 	}
 }
@@ -255,7 +255,7 @@ func TestReadyPathDoesNotAllocate(t *testing.T) {
 	for _, strategy := range []routing.Strategy{"", routing.InOrder, routing.Weighted, routing.LeastLoaded} {
 		provider := &routing.Provider{ID: "p", Strategy: strategy, Keys: ks}
 		try := func() {
-			turn := p.Order(provider)
+			turn := p.Order(provider, "")
 			defer turn.End()
 			k := turn.Key(1)
 			if turn.Len() != 3 || k != &ks[0] && k != &ks[1] {
@@ -287,7 +287,7 @@ func TestConcurrentUse(t *testing.T) {
 				case 1:
 					p.Report(id, keypool.Outcome{})
 				}
-				turn := p.Order(provider)
+				turn := p.Order(provider, "")
 				if turn.Len() > 0 {
 					p.Begin(turn.Key(0).ID).End()
 				}
@@ -301,7 +301,7 @@ func TestConcurrentUse(t *testing.T) {
 	for _, k := range ks {
 		p.Report(k.ID, keypool.Outcome{})
 	}
-	if turn := p.Order(provider); turn.Len() != 3 {
+	if turn := p.Order(provider, ""); turn.Len() != 3 {
 		t.Errorf("%d keys usable after they all succeeded", turn.Len())
 	}
 	for _, k := range ks {
@@ -322,7 +322,7 @@ func BenchmarkOrderReady(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				turn := p.Order(provider)
+				turn := p.Order(provider, "")
 				f := p.Begin(turn.Key(0).ID)
 				f.End()
 				turn.End()

@@ -60,7 +60,7 @@ func (p *Pool) Merge(found []Finding) {
 			continue
 		}
 		if r.Reason != "" {
-			p.noteError(r.KeyID, Failure{r.Reason, r.Status, r.Since})
+			p.noteError(r.KeyID, Failure{Reason: r.Reason, Status: r.Status, At: r.Since})
 		}
 		switch {
 		case r.Reason == "":
@@ -78,6 +78,7 @@ type Failure struct {
 	Reason Reason
 	Status int
 	At     time.Time
+	Model  string // the one that was limited; "" is the key as a whole
 }
 
 // LastError returns the last failure of a key, and false if none is remembered.
@@ -125,8 +126,9 @@ func (p *Pool) Refused() (out []Refusal) {
 func (p *Pool) Try(keyID string, d time.Duration) (end func()) {
 	now := p.now()
 	until := now.Add(d)
-	if !p.beginTrial(keyID, now, until) {
+	at := place{key: keyID}
+	if !p.beginTrial(at, now, until) {
 		return nil
 	}
-	return func() { p.endTrials([]string{keyID}, until) }
+	return func() { p.endTrials([]place{at}, until) }
 }

@@ -115,8 +115,8 @@ func TestATrialIsShared(t *testing.T) {
 		if got := p.State(routing.Key{ID: "k"}).Name; got != keypool.Ready || len(p.Refused()) != 0 {
 			t.Errorf("%s it is %s, to be tried: %v", name, got, p.Refused())
 		}
-		first := p.Order(of(keys("k")))
-		if second := p.Order(of(keys("k"))); first.Len() != 1 || second.Len() != 0 {
+		first := p.Order(of(keys("k")), "")
+		if second := p.Order(of(keys("k")), ""); first.Len() != 1 || second.Len() != 0 {
 			t.Errorf("%s it is not one request's to try", name)
 		}
 		// The history counts: it was accepted in vain.

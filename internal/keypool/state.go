@@ -57,20 +57,23 @@ type Outcome struct {
 	Began time.Time
 	// Trial is set for an attempt that was made to see whether the key works.
 	Trial bool
+	// Model is what was asked for; "" if that is not known for sure. A rate limit is
+	// then one of the key, and else of the key with that model.
+	Model string
 }
 
-// State returns the condition of a key.
+// State returns the condition of a key, whatever the model.
 func (p *Pool) State(key routing.Key) State {
-	s, _ := p.state(&key, p.now())
+	s, _, _ := p.state(&key, "", p.now())
 	return s
 }
 
-// Shortage returns how many of the keys are usable and, if none is, what is the
-// matter with them. It is nobody's turn.
-func (p *Pool) Shortage(keys []routing.Key) (usable int, short Shortage) {
+// Shortage returns how many of the keys are usable for a model and, if none is,
+// what is the matter with them. It is nobody's turn.
+func (p *Pool) Shortage(keys []routing.Key, model string) (usable int, short Shortage) {
 	now := p.now()
 	for i := range keys {
-		s, _ := p.state(&keys[i], now)
+		s, _, _ := p.state(&keys[i], model, now)
 		if s.Name == Ready {
 			usable++
 		}
@@ -91,20 +94,38 @@ const (
 	fromRefusal
 )
 
-func (p *Pool) state(key *routing.Key, now time.Time) (State, returning) {
+// state returns the condition of a key for a model, "" being any, and, if it is
+// returning, from what place.
+func (p *Pool) state(key *routing.Key, model string, now time.Time) (State, returning, place) {
+	at := place{key: key.ID}
 	switch {
 	case key.Disabled:
-		return State{Name: Disabled}, no
+		return State{Name: Disabled}, no, at
 	case key.Unreadable:
-		return State{Name: Unreadable}, no
+		return State{Name: Unreadable}, no, at
 	case !key.ExpiresAt.IsZero() && !now.Before(key.ExpiresAt):
-		return State{Name: Expired}, no
+		return State{Name: Expired}, no, at
 	case p.troubled.Load() == 0:
-		return State{Name: Ready}, no
+		return State{Name: Ready}, no, at
 	}
 	p.mu.RLock()
 	e, known := p.entries[key.ID]
+	limit, limited := entry{}, false
+	if model != "" {
+		limit, limited = p.limits[key.ID][model]
+	}
 	p.mu.RUnlock()
+	s, returns := e.state(known, now)
+	if limited && s.Name == Ready {
+		if of, returning := limit.state(true, now); of.Name != Ready || returns == no {
+			return of, returning, place{key.ID, model}
+		}
+	}
+	return s, returns, at
+}
+
+// state returns the condition that an entry stands for, if there is one.
+func (e *entry) state(known bool, now time.Time) (State, returning) {
 	switch {
 	case !known:
 		return State{Name: Ready}, no

@@ -18,7 +18,8 @@ type Turn struct {
 	pool   *Pool
 	keys   []routing.Key
 	first  int
-	trials []string // the keys that are coming back and are this turn's to try
+	model  string
+	trials []place // what is coming back and is this turn's to try
 	until  time.Time
 }
 
@@ -71,12 +72,13 @@ func (s *Shortage) count(k State, now time.Time) {
 	}
 }
 
-// Order returns the keys of a provider that may be tried now.
-func (p *Pool) Order(of *routing.Provider) Turn {
+// Order returns the keys of a provider that may be tried now for a model, "" being
+// one that is not known.
+func (p *Pool) Order(of *routing.Provider, model string) Turn {
 	now := p.now()
-	t := Turn{pool: p, keys: of.Keys}
+	t := Turn{pool: p, keys: of.Keys, model: model}
 	for i := range of.Keys {
-		if s, returning := p.state(&of.Keys[i], now); s.Name != Ready || returning != no {
+		if s, returning, _ := p.state(&of.Keys[i], model, now); s.Name != Ready || returning != no {
 			t.usable(of.Keys, i, now)
 			break
 		}
@@ -100,14 +102,14 @@ func (t *Turn) usable(all []routing.Key, from int, now time.Time) {
 	var short Shortage
 	for i := from; i < len(all); i++ {
 		k := &all[i]
-		s, returning := t.pool.state(k, now)
+		s, returning, at := t.pool.state(k, t.model, now)
 		switch {
 		case s.Name != Ready:
 			short.count(s, now)
 		case returning == no:
 			t.keys = append(t.keys, *k)
-		case t.pool.beginTrial(k.ID, now, t.until):
-			t.trials = append(t.trials, k.ID)
+		case t.pool.beginTrial(at, now, t.until):
+			t.trials = append(t.trials, at)
 			t.keys = append(t.keys, *k)
 		case returning == fromLimit:
 			later = append(later, *k)

@@ -24,7 +24,7 @@ func TestTurnsByWeightAreFairAndSmooth(t *testing.T) {
 		}
 		had := map[string]float64{}
 		for n := 1.0; n <= 5000; n++ {
-			turn := p.Order(provider)
+			turn := p.Order(provider, "")
 			had[turn.Key(0).ID]++
 			for i, w := range weights {
 				if off := math.Abs(had[fmt.Sprint(i)] - n*float64(w)/total); off > 3 {
@@ -45,7 +45,7 @@ func TestTurnsByWeightPassOverWhatIsNotReady(t *testing.T) {
 	p.Report("a", keypool.Outcome{Reason: keypool.Unauthorized})
 	had := map[string]int{}
 	for range 400 {
-		turn := p.Order(provider)
+		turn := p.Order(provider, "")
 		had[turn.Key(0).ID]++
 	}
 	if had["a"] != 0 || had["d"] != 0 || had["b"] < 297 || had["b"] > 303 || had["b"]+had["c"] != 400 {
@@ -54,7 +54,7 @@ func TestTurnsByWeightPassOverWhatIsNotReady(t *testing.T) {
 	// What has no weight is for when nothing else is left.
 	p.Report("b", keypool.Outcome{Reason: keypool.Unauthorized})
 	p.Report("c", keypool.Outcome{Reason: keypool.Unauthorized})
-	if got := ids(p.Order(provider)); got != "d" {
+	if got := ids(p.Order(provider, "")); got != "d" {
 		t.Errorf("usable keys are %q, want the one without weight", got)
 	}
 }
@@ -68,7 +68,7 @@ func TestTheOthersFollowByPosition(t *testing.T) {
 		for _, id := range load {
 			flights = append(flights, p.Begin(string(id)))
 		}
-		if got := ids(p.Order(&routing.Provider{ID: "p", Strategy: routing.LeastLoaded, Keys: keys("a", "b", "c", "d")})); got != want {
+		if got := ids(p.Order(&routing.Provider{ID: "p", Strategy: routing.LeastLoaded, Keys: keys("a", "b", "c", "d")}, "")); got != want {
 			t.Errorf("with %q in flight the order is %q, want %q", load, got, want)
 		}
 		for _, f := range flights {
@@ -77,7 +77,7 @@ func TestTheOthersFollowByPosition(t *testing.T) {
 	}
 	// In the other strategies load does not count.
 	defer p.Begin("a").End()
-	if got := ids(p.Order(of(keys("a", "b")))); got != "ab" {
+	if got := ids(p.Order(of(keys("a", "b")), "")); got != "ab" {
 		t.Errorf("in order it is %q", got)
 	}
 }
@@ -101,35 +101,35 @@ func TestAKeyThatComesBackIsTriedByOne(t *testing.T) {
 			ks := keys("a", "b")
 			p.Report("a", keypool.Outcome{Reason: tc.reason})
 			c.advance(time.Minute)
-			one := p.Order(of(ks))
+			one := p.Order(of(ks), "")
 			if one.Len() != 2 || one.Key(0).ID != "a" {
 				t.Fatalf("the one has %d keys, first %s", one.Len(), one.Key(0).ID)
 			}
-			if got := ids(p.Order(of(ks))); got != tc.others {
+			if got := ids(p.Order(of(ks), "")); got != tc.others {
 				t.Errorf("the others have %q, want %q", got, tc.others)
 			}
-			alone := p.Order(of(ks[:1]))
+			alone := p.Order(of(ks[:1]), "")
 			if alone.Len() != len(tc.alone) || alone.Len() == 0 && alone.Short.Failed != 1 {
 				t.Errorf("where it is the only key: %d keys, %+v", alone.Len(), alone.Short)
 			}
 			one.End()
-			if got := ids(p.Order(of(ks))); got != "ab" {
+			if got := ids(p.Order(of(ks), "")); got != "ab" {
 				t.Errorf("after the trial ended without a word the next has %q", got)
 			}
 
 			// A trial that takes too long is not waited for.
-			slow := p.Order(of(ks))
+			slow := p.Order(of(ks), "")
 			c.advance(5 * time.Second)
-			if got := ids(p.Order(of(ks))); got != "ab" {
+			if got := ids(p.Order(of(ks), "")); got != "ab" {
 				t.Errorf("after 5 s the next has %q", got)
 			}
 			slow.End()
 
 			// A verdict ends it.
-			last := p.Order(of(ks))
+			last := p.Order(of(ks), "")
 			p.Report("a", keypool.Outcome{})
 			for range 2 {
-				if got := ids(p.Order(of(ks))); got != "ab" {
+				if got := ids(p.Order(of(ks), "")); got != "ab" {
 					t.Errorf("after a success all have %q", got)
 				}
 			}
@@ -145,11 +145,11 @@ func TestALateEndEndsNothing(t *testing.T) {
 	p := keypool.New(c.now, keypool.Config{})
 	p.Report("a", keypool.Outcome{Reason: keypool.Unauthorized})
 	c.advance(time.Minute)
-	late := p.Order(of(keys("a")))
+	late := p.Order(of(keys("a")), "")
 	c.advance(5 * time.Second)
-	now := p.Order(of(keys("a")))
+	now := p.Order(of(keys("a")), "")
 	late.End()
-	if turn := p.Order(of(keys("a"))); turn.Len() != 0 {
+	if turn := p.Order(of(keys("a")), ""); turn.Len() != 0 {
 		t.Error("a second request tries the key while it is one's")
 	}
 	now.End()
@@ -168,7 +168,7 @@ func TestTryReservesAFailingKeyAlone(t *testing.T) {
 		t.Fatal("a failing key is not one's alone")
 	}
 	c.advance(time.Minute - 1)
-	if turn := p.Order(of(keys("a"))); turn.Len() != 0 {
+	if turn := p.Order(of(keys("a")), ""); turn.Len() != 0 {
 		t.Error("it is not left out as long as its time is not up")
 	}
 	end()

@@ -122,8 +122,8 @@ func TestAKeyThatWorksAgainIsFound(t *testing.T) {
 		}
 		// The first request may try it, and one alone until it has an answer.
 		p := provider("p", "k")
-		first := s.pool.Order(p)
-		if second := s.pool.Order(p); first.Len() != 1 || second.Len() != 0 {
+		first := s.pool.Order(p, "")
+		if second := s.pool.Order(p, ""); first.Len() != 1 || second.Len() != 0 {
 			t.Errorf("the first request has %d keys, the second %d", first.Len(), second.Len())
 		}
 		s.pool.Report("k", keypool.Outcome{})
@@ -256,7 +256,7 @@ func TestAKeyThatIsAcceptedInVain(t *testing.T) {
 		attempts := 0
 		for range 3600 {
 			time.Sleep(time.Second)
-			turn := s.pool.Order(p)
+			turn := s.pool.Order(p, "")
 			if turn.Len() > 0 {
 				attempts++
 				s.refuse("k")

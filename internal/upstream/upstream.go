@@ -56,6 +56,8 @@ type Dialect struct {
 	// RefuseQuery, if not nil, reports whether a raw query would do what a request
 	// must not: choose a credential or an account, or another form of the answer.
 	RefuseQuery func(query string) bool
+	// LimitsByModel is set where rate limits are for each model by itself.
+	LimitsByModel bool
 	// ProbePath, ProbeQuery and ProbeHeader are a GET that costs nothing, and that
 	// only a key that is accepted is answered with success; with ProbeBody it is a
 	// POST. ProbeAsksWrong is set where the probe is wrong in itself, and to be told

@@ -31,11 +31,13 @@ func Dialect() *upstream.Dialect {
 			{Remaining: "Anthropic-Ratelimit-Input-Tokens-Remaining", Reset: "Anthropic-Ratelimit-Input-Tokens-Reset"},
 			{Remaining: "Anthropic-Ratelimit-Output-Tokens-Remaining", Reset: "Anthropic-Ratelimit-Output-Tokens-Reset"},
 		},
-		ParseReset:  parseReset,
-		ProbePath:   "models",
-		ProbeQuery:  "limit=1",
-		ProbeHeader: http.Header{"Anthropic-Version": {"2023-06-01"}},
-		AppendError: appendError,
+		ParseReset: parseReset,
+		// https://docs.claude.com/en/api/rate-limits: they are for each class of models.
+		LimitsByModel: true,
+		ProbePath:     "models",
+		ProbeQuery:    "limit=1",
+		ProbeHeader:   http.Header{"Anthropic-Version": {"2023-06-01"}},
+		AppendError:   appendError,
 	}
 }
 

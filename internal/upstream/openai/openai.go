@@ -38,9 +38,12 @@ func Dialect() *upstream.Dialect {
 			{Type: "tokens", Remaining: "X-Ratelimit-Remaining-Tokens", Reset: "X-Ratelimit-Reset-Tokens"},
 			{Remaining: "X-Ratelimit-Remaining-Project-Tokens", Reset: "X-Ratelimit-Reset-Project-Tokens"},
 		},
-		ParseReset:  parseReset,
-		ProbePath:   "models",
-		AppendError: appendError,
+		ParseReset: parseReset,
+		// https://platform.openai.com/docs/guides/rate-limits: they vary by model. Some
+		// models share one; then each of them meets it once.
+		LimitsByModel: true,
+		ProbePath:     "models",
+		AppendError:   appendError,
 	}
 }
 
