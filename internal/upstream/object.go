@@ -30,6 +30,7 @@ type Member struct {
 var (
 	errNotObject = &RequestError{Status: http.StatusBadRequest, Message: "The body must be a JSON object with each member once."}
 	errNoModel   = &RequestError{Status: http.StatusBadRequest, Message: "model is required, and a string."}
+	errDotModel  = &RequestError{Status: http.StatusBadRequest, Message: "model is not the name of a model."}
 )
 
 // ParseObject takes a body apart that must name a model. One that has a member
@@ -60,6 +61,8 @@ func ParseObject(body []byte) (Object, error) {
 		return o, errNotObject
 	case o.Model == "":
 		return o, errNoModel
+	case o.Model == "." || o.Model == "..": // in a path it would be another path
+		return o, errDotModel
 	}
 	return o, nil
 }

@@ -66,6 +66,8 @@ func TestWhatCannotBeAsked(t *testing.T) {
 		"a query that is none":     {"a=%zz", `{"model":"gpt"}`},
 		"two models":               {"", `{"model":"a","model":"b"}`},
 		"no model":                 {"", `{}`},
+		"a model that is a path":   {"", `{"model":".."}`},
+		"a model that is a dot":    {"", `{"model":"\u002e"}`},
 	} {
 		_, err := outgoing("POST", "https://h/openai", "chat/completions", tc.query, tc.body, &azure.Access{APIVersion: "2024-10-21"})
 		if bad, ok := errors.AsType[*upstream.RequestError](err); !ok || bad.Status != 400 {

@@ -247,6 +247,7 @@ func TestWhatCannotBeAsked(t *testing.T) {
 		{"no object", "POST", "messages", `["model"]`, 400},
 		{"no model", "POST", "messages", `{"max_tokens":1}`, 400},
 		{"a model that is no text", "POST", "messages", `{"model":7}`, 400},
+		{"a model that is a path", "POST", "messages", `{"model":".."}`, 400},
 		{"two models", "POST", "messages", `{"model":"a","model":"b"}`, 400},
 		{"two models, one escaped", "POST", "messages", `{"model":"a","mode\u006c":"b"}`, 400},
 		{"anything twice", "POST", "messages", `{"model":"a","messages":[],"messages":[]}`, 400},
