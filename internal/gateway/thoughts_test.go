@@ -12,6 +12,7 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/keypool"
 	"github.com/gatehousehq/gatehouse/internal/routing"
 	"github.com/gatehousehq/gatehouse/internal/token"
+	"github.com/gatehousehq/gatehouse/internal/upstream/azure"
 )
 
 // TestMessagesAtOpenAI: a client of Messages is served by Responses where that is
@@ -21,30 +22,38 @@ func TestMessagesAtOpenAI(t *testing.T) {
 	for name, c := range map[string]struct {
 		base, model, path string
 		paths             []string
-		want              string
+		want, limit       string // the path, and the name of max_tokens
 	}{
-		"a model of OpenAI at OpenAI":              {"https://api.openai.com/v1", "gpt-5.5", "messages", nil, "/v1/responses"},
-		"at OpenAI in a region":                    {"https://eu.api.openai.com/v1", "gpt-5.5", "messages", nil, "/v1/responses"},
-		"an older model":                           {"https://api.openai.com/v1", "gpt-4.1", "messages", nil, "/v1/chat/completions"},
-		"at another server":                        {"https://llm.example/v1", "gpt-5.5", "messages", nil, "/v1/chat/completions"},
-		"at a server with a name like it":          {"https://notapi.openai.com.example/v1", "gpt-5.5", "messages", nil, "/v1/chat/completions"},
-		"where its path is not allowed":            {"https://api.openai.com/v1", "gpt-5.5", "messages", []string{"chat/completions"}, "/v1/chat/completions"},
-		"a client of Chat Completions has its own": {"https://api.openai.com/v1", "gpt-5.5", "chat/completions", nil, "/v1/chat/completions"},
+		"a model of OpenAI at OpenAI":              {"https://api.openai.com/v1", "gpt-5.5", "messages", nil, "/v1/responses", "max_output_tokens"},
+		"at OpenAI in a region":                    {"https://eu.api.openai.com/v1", "gpt-5.5", "messages", nil, "/v1/responses", "max_output_tokens"},
+		"an older model":                           {"https://api.openai.com/v1", "gpt-4.1", "messages", nil, "/v1/chat/completions", "max_completion_tokens"},
+		"a tuned model":                            {"https://api.openai.com/v1", "ft:gpt-4.1:x", "messages", nil, "/v1/chat/completions", "max_completion_tokens"},
+		"at another server":                        {"https://llm.example/v1", "gpt-5.5", "messages", nil, "/v1/chat/completions", "max_completion_tokens"},
+		"a deployment at Azure":                    {"https://x.openai.azure.com/openai/v1", "mine", "messages", nil, "/openai/v1/chat/completions", "max_completion_tokens"},
+		"another model at another server":          {"https://llm.example/v1", "ft:gpt-4.1:x", "messages", nil, "/v1/chat/completions", "max_tokens"},
+		"at a server with a name like it":          {"https://notapi.openai.com.example/v1", "ft:x", "messages", nil, "/v1/chat/completions", "max_tokens"},
+		"where its path is not allowed":            {"https://api.openai.com/v1", "gpt-5.5", "messages", []string{"chat/completions"}, "/v1/chat/completions", "max_completion_tokens"},
+		"a client of Chat Completions has its own": {"https://api.openai.com/v1", "gpt-5.5", "chat/completions", nil, "/v1/chat/completions", "max_tokens"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tok := token.New().Reveal()
+			dialect, access := routing.OpenAI, any(nil)
+			if strings.Contains(c.base, "azure") {
+				dialect, access = routing.Azure, &azure.Access{}
+			}
 			snapshot := routing.NewSnapshot(1, []*routing.Provider{{
-				ID: "p", Name: "p", Dialect: routing.OpenAI, Enabled: true, BaseURL: mustURL(t, c.base), Paths: c.paths, Keys: []routing.Key{key("k")},
+				ID: "p", Name: "p", Dialect: dialect, Access: access, Enabled: true, BaseURL: mustURL(t, c.base), Paths: c.paths, Keys: []routing.Key{key("k")},
 			}}, map[token.Hash]*routing.Token{token.Sum(tok): {Use: true}})
 			var got string
+			var sent []byte
 			g := gateway.New(gateway.Config{
 				Snapshot: func() *routing.Snapshot { return snapshot },
 				Pool:     keypool.New(time.Now, keypool.Config{}),
 				Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 					got = r.URL.Path
 					if r.Body != nil {
-						_, _ = io.Copy(io.Discard, r.Body)
+						sent, _ = io.ReadAll(r.Body)
 					}
 					return respond(r, strings.NewReader("{}")), nil
 				}),
@@ -53,8 +62,8 @@ func TestMessagesAtOpenAI(t *testing.T) {
 			req.Header.Set("Authorization", "Bearer "+tok)
 			req.Header.Set("Content-Type", "application/json")
 			g.ServeHTTP(httptest.NewRecorder(), req)
-			if got != c.want {
-				t.Errorf("asked at %q, want %q", got, c.want)
+			if got != c.want || !strings.Contains(string(sent), `"`+c.limit+`":20`) {
+				t.Errorf("asked at %q, want %q and %s: %s", got, c.want, c.limit, sent)
 			}
 		})
 	}

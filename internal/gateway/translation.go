@@ -65,7 +65,11 @@ func translated(p *routing.Provider, d *upstream.Dialect, path string) (e *upstr
 func (x *exchange) translateRequest(t *target) (bad *refusal, message string) {
 	own, _ := clientAPI(x.rec.Path)
 	j := &x.journey
-	j.translation = translate.New(own, t.api, translate.Options{Model: t.model, Thoughts: j.thoughts, Now: x.rec.Began, ID: x.rec.ID})
+	j.translation = translate.New(own, t.api, translate.Options{
+		Model: t.model, Thoughts: j.thoughts, Now: x.rec.Began, ID: x.rec.ID,
+		// Names of models do not tell there: Azure has deployments, OpenAI tuned models.
+		MaxCompletionTokens: t.provider.Dialect == routing.Azure || atOpenAI(t.provider),
+	})
 	body, err := j.translation.Request(x.body.held)
 	if err != nil {
 		if e, ok := errors.AsType[*translate.RequestError](err); ok {
@@ -90,13 +94,18 @@ func (x *exchange) preferResponses(t *target) {
 	if own, _ := clientAPI(x.rec.Path); own != translate.Messages {
 		return
 	}
-	if host := t.provider.BaseURL.Hostname(); host != openAIHost && !strings.HasSuffix(host, "."+openAIHost) {
+	if !atOpenAI(t.provider) {
 		return
 	}
 	e := t.dialect.Endpoint(http.MethodPost, translate.Responses.Path())
 	if e != nil && (t.provider.Paths == nil || listed(t.provider.Paths, e.Path)) {
 		t.endpoint, t.api = e, translate.Responses
 	}
+}
+
+func atOpenAI(p *routing.Provider) bool {
+	host := p.BaseURL.Hostname()
+	return host == openAIHost || strings.HasSuffix(host, "."+openAIHost)
 }
 
 // openAIHost is where OpenAI is, and what its hosts for regions end in.

@@ -62,9 +62,10 @@ type Options struct {
 	// the names of OpenAI's models, and max_tokens for all others: servers that
 	// know but one of the two know the older one.
 	MaxCompletionTokens bool
-	// Thoughts is set if what a client sends back of this answer comes to the same
-	// vendor again. Then the client is given the model's thoughts in a form that it
-	// sends back; no other vendor would take them, and refuse the request.
+	// Thoughts is set if all that the client sends back of this answer comes through
+	// a translation, which gives each upstream its own thoughts and leaves out those
+	// of others. Then the client is given the model's thoughts in a form that it
+	// sends back. An upstream that gets them as they are refuses another vendor's.
 	Thoughts bool
 	// Now is the time of an answer whose API does not have one.
 	Now time.Time
