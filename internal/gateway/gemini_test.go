@@ -57,8 +57,8 @@ func TestGemini(t *testing.T) {
 			if len(rec.Attempts) != 5 || rec.Tokens != want || rec.Model != "mock-gemini" || rec.ActualModel != "mock-gemini" || rec.Path != rec.Endpoint {
 				t.Errorf("recorded as %+v", rec)
 			}
-			for id, want := range map[string]string{"limited": "cooling", "spent": "failed", "wrong": "failed", "busy": "ready", "good": "ready"} {
-				if got := h.pool.State(routing.Key{ID: id}).Name; got != want {
+			for id, want := range map[string]string{"limited": "ready but for mock-gemini", "spent": "failed", "wrong": "failed", "busy": "ready", "good": "ready"} {
+				if got := h.state(id); got != want {
 					t.Errorf("the key %s is %s, want %s", id, got, want)
 				}
 			}
@@ -70,11 +70,11 @@ func TestGemini(t *testing.T) {
 				t.Error("a cookie comes back")
 			}
 			h.advance(89 * time.Second)
-			if got := h.pool.State(routing.Key{ID: "limited"}).Name; got != "cooling" {
+			if got := h.state("limited"); got != "ready but for mock-gemini" {
 				t.Errorf("after 89 of the 90 seconds that were asked for, the key is %s", got)
 			}
 			h.advance(2 * time.Second)
-			if got := h.pool.State(routing.Key{ID: "limited"}).Name; got != "ready" {
+			if got := h.state("limited"); got != "ready" {
 				t.Errorf("after the wait the key is %s", got)
 			}
 		})

@@ -24,10 +24,12 @@ func Dialect() *upstream.Dialect {
 		Claims:           claims,
 		Classify:         classify,
 		WaitIn:           waitIn,
-		RefuseQuery:      refuseQuery,
-		ProbePath:        "v1beta/models",
-		ProbeQuery:       "pageSize=1",
-		AppendError:      appendError,
+		// https://ai.google.dev/gemini-api/docs/rate-limits: they are for each model of a project.
+		LimitsByModel: true,
+		RefuseQuery:   refuseQuery,
+		ProbePath:     "v1beta/models",
+		ProbeQuery:    "pageSize=1",
+		AppendError:   appendError,
 	}
 }
 
