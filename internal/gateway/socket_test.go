@@ -172,6 +172,7 @@ func TestSocketsFailOverAndAreMetered(t *testing.T) {
 			t.Errorf("the key %s is %s, want %s", id, got, want)
 		}
 	}
+	waitFor(t, "the upstream has its end", func() bool { _, _, ended := u.seen(); return len(ended) == 1 })
 	requests, messages, ended := u.seen()
 	up := requests[3]
 	if up.Header.Get("Authorization") != "Bearer "+key("good").Secret.Reveal() || strings.Contains(fmt.Sprint(up.Header), token.Prefix) {
