@@ -32,7 +32,8 @@ func UserRecoverCommand() *cobra.Command {
 		Long: `Get back in when no token is left that may do everything. It makes the user
 (owner, if no name is given) an enabled one with the role owner, adding them if
 they are gone, and writes a new token with the scope all to the file owner-token
-in the data directory.
+in the data directory. A password of theirs is removed, and their sessions end: set
+another with gatehouse user password.
 
 It works on the database itself; run it as the user that the server runs as. With
 SQLite stop the server first. Servers on PostgreSQL may go on, and take the token
@@ -76,6 +77,11 @@ func recoverUser(ctx context.Context, cfg config.Config, name string, now func()
 	var token secret.Text
 	err = o.db.Update(ctx, authn.Recovery, func(tx store.Tx) (err error) {
 		if u, err = ownerAgain(ctx, tx, name); err != nil {
+			return err
+		}
+		// Who is locked out may not know it; and a file of the token beside a password
+		// would be removed.
+		if _, err := tx.Passwords.Delete(ctx, u.ID); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
 		_, token, err = authn.Mint(ctx, tx, u.ID, now(), authn.NewToken{Name: datadir.OwnerToken, Scopes: []string{string(rbac.ScopeAll)}})

@@ -108,6 +108,8 @@ type Server struct {
 	now       func() time.Time
 	transport *transport.Transport
 	gateway   *gateway.Gateway
+	tokens    *authn.Authenticator
+	sessions  *authn.Sessions
 	pool      *keypool.Pool
 	breakers  *breaker.Set
 	keys      *keysync.Syncer
@@ -174,7 +176,9 @@ func (s *Server) start(ctx context.Context, o Options) (err error) {
 	if err := s.keys.Load(ctx); err != nil {
 		return err
 	}
-	s.dropRevokedOwnerToken()
+	s.tokens = authn.New(s.store.db, o.Now, s.events.LoginFailed)
+	s.sessions = authn.NewSessions(s.store.db, s.tokens, authn.Limits{Idle: cfg.SessionIdle, Lifetime: cfg.SessionLifetime}, o.Now, s.events.LoginFailed)
+	s.dropNeedlessOwnerToken(ctx)
 	s.store.db.OnCommit(func(ctx context.Context, generation int64) error {
 		// The client may go away; the change is made all the same.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTime)
@@ -281,7 +285,8 @@ func (s *Server) handler(o Options) http.Handler {
 	keys := providerKeys{gw, s.pool, s.table}
 	api := httpapi.New(httpapi.Config{
 		DB:       s.store.db,
-		Auth:     authn.New(s.store.db, o.Now, s.events.LoginFailed),
+		Auth:     s.tokens,
+		Sessions: s.sessions, OnPassword: func(ctx context.Context, _ string) { s.dropNeedlessOwnerToken(ctx) },
 		Rules:    s.rules(),
 		KeyState: keys.state, TestKey: keys.test, TestSecret: keys.testSecret,
 		Drain: func(ctx context.Context, keyID string) bool {
@@ -299,7 +304,7 @@ func (s *Server) handler(o Options) http.Handler {
 		Generation:  func() int64 { return s.table.Current().Generation },
 		Rotate:      s.rotator.Kick,
 		Checkpoints: s.audit, Installation: s.store.backend.Installation(),
-		Ready: s.ready, OnUse: s.uses.Token, TrustedProxies: s.cfg.TrustedProxies,
+		Ready: s.ready, OnUse: s.uses.Token, TrustedProxies: s.cfg.TrustedProxies, PublicURL: s.cfg.PublicURL,
 		Version: o.Version, Log: o.Log, Now: o.Now,
 	})
 	ui := webui.Handler()
@@ -341,7 +346,7 @@ func (s *Server) metrics(o Options) func(store.Actor) (http.Handler, error) {
 func (s *Server) refused(r *http.Request, rec usage.Record) {
 	who := authn.Refused(rec.TokenID, rec.Token, store.Origin{RequestID: rec.ID, Address: clientaddr.Of(r, s.cfg.TrustedProxies)})
 	if rec.Status == http.StatusUnauthorized {
-		s.events.LoginFailed(who, rec.Reason)
+		s.events.LoginFailed(who, rbac.APIKey, rec.Reason)
 		return
 	}
 	s.events.Denied(who, &store.DeniedError{Missing: rbac.Permission{Resource: rbac.Gateway, Action: rbac.Use}, Reason: rec.Reason})
@@ -357,8 +362,27 @@ func (s *Server) ready(ctx context.Context) error {
 // dropRevokedOwnerToken removes the file of the owner's token once the token
 // in it is no longer one: it would only mislead.
 func (s *Server) dropRevokedOwnerToken() {
+	s.dropOwnerToken(func(t *routing.Token) (bool, error) { return t == nil, nil })
+}
+
+// dropNeedlessOwnerToken removes the file of the owner's token once its owner has a
+// password: then it is a way in that nobody needs. The token in it goes on.
+func (s *Server) dropNeedlessOwnerToken(ctx context.Context) {
+	s.dropOwnerToken(func(t *routing.Token) (bool, error) {
+		if t == nil {
+			return true, nil
+		}
+		return s.sessions.HasPassword(ctx, t.OwnerID)
+	})
+}
+
+func (s *Server) dropOwnerToken(when func(*routing.Token) (bool, error)) {
 	t, err := ownerToken(s.cfg.DataDir)
-	if err == nil && !t.IsZero() && s.table.Current().Token(token.Sum(t.Reveal())) == nil {
+	drop := false
+	if err == nil && !t.IsZero() {
+		drop, err = when(s.table.Current().Token(token.Sum(t.Reveal())))
+	}
+	if drop && err == nil {
 		err = os.Remove(filepath.Join(s.cfg.DataDir, datadir.OwnerToken))
 	}
 	if err != nil {

@@ -1,6 +1,7 @@
 // Package authn finds out who is asking. It is the only maker of
-// [store.Actor]s: of people by the token they present, and of the named parts
-// of the system.
+// [store.Actor]s: of people by the token or the session that they present, and of
+// the named parts of the system. It lets people in by a password, and has the rules
+// of that: see [Sessions].
 package authn
 
 import (
@@ -75,13 +76,13 @@ func Refused(tokenID, tokenName string, origin store.Origin) store.Actor {
 type Authenticator struct {
 	db       *store.DB
 	now      func() time.Time
-	onFailed func(who store.Actor, reason string)
+	onFailed FailedFunc
 }
 
 // New returns an Authenticator over db. onFailed, if not nil, hears of each
 // token that was not accepted, with an actor who has no power and who is known
 // as far as the token says.
-func New(db *store.DB, now func() time.Time, onFailed func(who store.Actor, reason string)) *Authenticator {
+func New(db *store.DB, now func() time.Time, onFailed FailedFunc) *Authenticator {
 	return &Authenticator{db, now, onFailed}
 }
 
@@ -94,7 +95,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, presented string, orig
 	}
 	if reason := failure(err); reason != "" && a.onFailed != nil {
 		who.Power = rbac.Grants{}
-		a.onFailed(who, reason)
+		a.onFailed(who, rbac.APIKey, reason)
 	}
 	return store.Actor{}, err
 }

@@ -174,6 +174,8 @@ var (
 		"targets":      "--target",
 		"description":  "--description",
 		"installation": "--installation",
+		"new":          "the new password",
+		"current":      "the current password",
 	}
 )
 

@@ -12,7 +12,8 @@ import (
 
 func (a *app) userCommand() *cobra.Command {
 	return group("user", "Manage users", a.userCreate(), a.userList(), a.userShow(), a.userUpdate(),
-		a.userSwitch("disable", "Refuse all tokens of a user", true), a.userSwitch("enable", "Take the tokens of a user again", false), a.userDelete())
+		a.userSwitch("disable", "Refuse all tokens of a user", true), a.userSwitch("enable", "Take the tokens of a user again", false), a.userDelete(),
+		a.userPassword(), a.userSessions(), a.userEndSession())
 }
 
 func (a *app) userCreate() *cobra.Command {

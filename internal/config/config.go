@@ -37,6 +37,9 @@ type Config struct {
 	TLSCert, TLSKey string
 	PublicURL       string
 	TrustedProxies  []netip.Prefix
+	// SessionIdle is how long a session may go unused, and SessionLifetime how long
+	// it lasts in any case.
+	SessionIdle, SessionLifetime time.Duration
 
 	UpstreamDeny, UpstreamAllow []netip.Prefix
 	FirstByteTimeout            time.Duration
@@ -71,7 +74,9 @@ func (c *Config) Bind(fs *pflag.FlagSet) {
 	own.StringVar(&c.TLSCert, "tls-cert", "", "PEM `file` of the certificate chain; read again when it changes")
 	own.StringVar(&c.TLSKey, "tls-key", "", "PEM `file` of the certificate's private key")
 	own.StringVar(&c.PublicURL, "public-url", "", "`URL` that clients reach this server by, if it is not the address it listens on")
-	own.Var((*prefixesValue)(&c.TrustedProxies), "trusted-proxies", "`networks` of reverse proxies whose X-Forwarded-For is believed, separated by commas")
+	own.Var((*prefixesValue)(&c.TrustedProxies), "trusted-proxies", "`networks` of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas")
+	own.DurationVar(&c.SessionIdle, "session-idle", 12*time.Hour, "how long a browser that signed in may do nothing before it has to sign in again")
+	own.DurationVar(&c.SessionLifetime, "session-lifetime", 7*24*time.Hour, "how long after signing in a browser has to sign in again in any case")
 	own.Var((*prefixesValue)(&c.UpstreamDeny), "upstream-deny", "`networks` that providers must not be in, besides link-local and cloud metadata addresses, which never may")
 	own.Var((*prefixesValue)(&c.UpstreamAllow), "upstream-allow", "the only `networks` that providers may be in; left out: all that are not denied")
 	own.DurationVar(&c.FirstByteTimeout, "first-byte-timeout", 10*time.Minute, "how long a provider may take to begin its answer; one that is not streamed begins when it is complete")
@@ -223,6 +228,9 @@ func (c *Config) check() error {
 		if d < 0 || d == 0 && name != "shutdown-timeout" && !strings.HasSuffix(name, "-retention") {
 			refuse("%s: must be longer than nothing", name)
 		}
+	}
+	if c.SessionIdle < 5*time.Minute || c.SessionLifetime < c.SessionIdle {
+		refuse("session-idle and session-lifetime: five minutes at least, and the lifetime no shorter than the idle time")
 	}
 	if c.ReplicaTimeout < time.Second {
 		refuse("replica-timeout: must be a second at least")

@@ -54,7 +54,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := config.Config{
 		DataDir: "/d", HTTPAddress: "127.0.0.1:8090", LogLevel: slog.LevelInfo, LogFormat: "text", ShutdownTimeout: 30 * time.Second,
-		FirstByteTimeout: 10 * time.Minute, IdleTimeout: 5 * time.Minute, ReplayBody: 8 << 20, ReplayMemory: 256 << 20, ReplicaTimeout: 15 * time.Second,
+		FirstByteTimeout: 10 * time.Minute, IdleTimeout: 5 * time.Minute, SessionIdle: 12 * time.Hour, SessionLifetime: 168 * time.Hour, ReplayBody: 8 << 20, ReplayMemory: 256 << 20, ReplicaTimeout: 15 * time.Second,
 		SeedMode: seed.Keep, InterceptionRetention: 90 * 24 * time.Hour, JournalSize: 256 << 20,
 	}
 	if diff := cmp.Diff(want, got, compare...); diff != "" {
@@ -89,7 +89,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 	values := map[string]string{
 		"data-dir": "/d", "http-address": ":1", "database-url": "postgres://h/db", "log-level": "debug", "log-format": "json",
 		"shutdown-timeout": "0s", "tls-cert": "c", "tls-key": "k", "public-url": "https://h", "trusted-proxies": "10.0.0.0/8,::1",
-		"upstream-deny": "192.168.0.0/16", "upstream-allow": "172.16.0.1", "first-byte-timeout": "1s", "idle-timeout": "2s", "replay-body": "3", "replay-memory": "4",
+		"upstream-deny": "192.168.0.0/16", "upstream-allow": "172.16.0.1", "first-byte-timeout": "1s", "idle-timeout": "2s", "session-idle": "1h0m0s", "session-lifetime": "2h0m0s", "replay-body": "3", "replay-memory": "4",
 		"seed-from-env": "true", "seed-mode": "fail", "audit-checkpoints": "stdout,file:/f", "audit-retention": "24h0m0s", "interception-retention": "48h0m0s", "journal-size": "16777216", "replica-timeout": "5s",
 		"encryption-key-source": "vault:transit/gatehouse,file:/k",
 	}
@@ -97,7 +97,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		DataDir: "/d", HTTPAddress: ":1", DatabaseURL: secret.New("postgres://h/db"), LogLevel: slog.LevelDebug, LogFormat: "json",
 		TLSCert: "c", TLSKey: "k", PublicURL: "https://h", TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		UpstreamDeny: []netip.Prefix{netip.MustParsePrefix("192.168.0.0/16")}, UpstreamAllow: []netip.Prefix{netip.MustParsePrefix("172.16.0.1/32")},
-		FirstByteTimeout: time.Second, IdleTimeout: 2 * time.Second, ReplayBody: 3, ReplayMemory: 4,
+		FirstByteTimeout: time.Second, IdleTimeout: 2 * time.Second, SessionIdle: time.Hour, SessionLifetime: 2 * time.Hour, ReplayBody: 3, ReplayMemory: 4,
 		SeedFromEnv: true, SeedMode: seed.Fail, AuditCheckpoints: []string{"stdout", "file:/f"}, AuditRetention: 24 * time.Hour, InterceptionRetention: 48 * time.Hour, JournalSize: 16 << 20, ReplicaTimeout: 5 * time.Second,
 		EncryptionKeySources: []string{"vault:transit/gatehouse", "file:/k"},
 	}

@@ -31,9 +31,11 @@ import (
 // Config is what the API works on. All fields are required but where it says
 // otherwise.
 type Config struct {
-	DB    *store.DB
-	Auth  *authn.Authenticator
-	Rules catalog.Rules
+	DB   *store.DB
+	Auth *authn.Authenticator
+	// Sessions lets people in, and knows them again.
+	Sessions *authn.Sessions
+	Rules    catalog.Rules
 	// KeyState says what the gateway thinks of a key of a provider.
 	KeyState func(providerName, keyID string) KeyState
 	// TestKey tries a key of a provider with it; "" is none, for a provider without
@@ -62,11 +64,16 @@ type Config struct {
 	Ready func(context.Context) error
 	// OnUse, if not nil, hears of each token that was accepted.
 	OnUse func(tokenID string, at time.Time)
-	// TrustedProxies are the peers whose X-Forwarded-For is believed.
+	// OnPassword, if not nil, hears of each user who was given a password.
+	OnPassword func(ctx context.Context, userID string)
+	// TrustedProxies are the peers whose X-Forwarded-For and X-Forwarded-Proto are
+	// believed.
 	TrustedProxies []netip.Prefix
-	Version        client.Version
-	Log            *slog.Logger
-	Now            func() time.Time
+	// PublicURL is what people reach the server by, "" if it is what they say.
+	PublicURL string
+	Version   client.Version
+	Log       *slog.Logger
+	Now       func() time.Time
 }
 
 // maxBody is the largest request that is read, in bytes.
@@ -75,8 +82,9 @@ const maxBody = 1 << 20
 // An api is the handlers and what they share.
 type api struct {
 	Config
-	huma huma.API
-	mux  *http.ServeMux
+	huma  huma.API
+	mux   *http.ServeMux
+	cross *http.CrossOriginProtection
 }
 
 // New returns the handler of /api/, /healthz, /readyz and /metrics.
@@ -94,7 +102,7 @@ func Spec(version string) ([]byte, error) {
 
 func newAPI(cfg Config) *api {
 	useProblems()
-	a := &api{Config: cfg, mux: http.NewServeMux()}
+	a := &api{Config: cfg, mux: http.NewServeMux(), cross: crossOrigin(cfg.PublicURL)}
 	hc := huma.DefaultConfig("Gatehouse", cfg.Version.Version)
 	hc.Info.Description = "The control plane of Gatehouse, a self-hosted AI gateway: providers, their keys, tokens and the audit log. The gateway itself, under /ai, speaks the providers' own APIs."
 	hc.OpenAPIPath, hc.DocsPath, hc.SchemasPath = "", "", "" // we serve the document; its viewer would load scripts from elsewhere
@@ -102,7 +110,8 @@ func newAPI(cfg Config) *api {
 	hc.Formats = map[string]huma.Format{"application/json": jsonFormat, "json": jsonFormat}
 	hc.RejectUnknownQueryParameters = true
 	hc.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"token": {Type: "http", Scheme: "bearer", Description: "A Gatehouse token, gate_ and 38 more characters."},
+		"token":   {Type: "http", Scheme: "bearer", Description: "A Gatehouse token, gate_ and 38 more characters."},
+		"session": {Type: "apiKey", In: "cookie", Name: secureCookie, Description: "The session of a browser that signed in: POST " + sessionPath + ". Over plain HTTP on the machine itself its name is " + plainCookie + ". A request that changes something must come from a page of this server, by its headers Sec-Fetch-Site or Origin. Where there is a token, the cookie does not count."},
 	}
 	aliasSecrets(hc.Components.Schemas)
 	a.huma = humago.New(a.mux, hc)
@@ -113,6 +122,9 @@ func newAPI(cfg Config) *api {
 	a.registerTokens()
 	a.registerUsers()
 	a.registerRoles()
+	a.registerSession()
+	a.registerSessions()
+	a.registerPasswords()
 	a.registerEncryption()
 	a.registerAudit()
 	a.registerInterceptions()
@@ -125,10 +137,10 @@ func newAPI(cfg Config) *api {
 // media type says that it is none.
 var jsonFormat = huma.DefaultJSONFormat
 
-// register adds an operation that takes a token. Its handler is given who
-// asks.
+// register adds an operation that takes a token or a session. Its handler is given
+// who asks.
 func register[I, O any](a *api, op huma.Operation, handle func(ctx context.Context, who store.Actor, in *I) (*O, error)) {
-	op.Security = []map[string][]string{{"token": {}}}
+	op.Security = []map[string][]string{{"token": {}}, {"session": {}}}
 	op.MaxBodyBytes = maxBody + 1 // what has this many is too large
 	op.BodyReadTimeout = bodyTime
 	op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity, http.StatusServiceUnavailable)

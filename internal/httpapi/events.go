@@ -33,7 +33,7 @@ type eventsInput struct {
 }
 
 func (a *api) streamEvents(ctx context.Context, who store.Actor, in *eventsInput) (*huma.StreamResponse, error) {
-	s := &events{api: a, who: who, query: in.query(TimeRange{}), generation: a.Generation()}
+	s := &events{api: a, who: who, query: in.query(TimeRange{}), generation: a.Generation(), checked: time.Now()}
 	if err := s.scope(ctx); err != nil {
 		return nil, err
 	}
@@ -61,6 +61,7 @@ type events struct {
 	who        store.Actor
 	query      store.InterceptionQuery
 	generation int64 // that of the configuration when who was last decided on
+	checked    time.Time
 }
 
 // scope finds out what the stream may show.
@@ -71,15 +72,18 @@ func (s *events) scope(ctx context.Context) error {
 	})
 }
 
-// good reports whether the token is still good for the stream. Whatever can change
-// that raises the generation, but for time. If it cannot be found out the stream
-// ends, and its client may ask again.
+// good reports whether the token or session is still good for the stream. Whatever
+// can change that of a token raises the generation, but for time; a session is
+// looked at every second. If it cannot be found out the stream ends, and its client
+// may ask again.
 func (s *events) good(ctx context.Context) bool {
 	generation := s.Generation()
 	expired := !s.who.ExpiresAt.IsZero() && !s.Now().Before(s.who.ExpiresAt)
-	if generation == s.generation && !expired {
+	look := s.who.SessionID != "" && time.Since(s.checked) >= eventTick
+	if generation == s.generation && !expired && !look {
 		return true
 	}
+	s.checked = time.Now()
 	who, err := authenticateAgain(ctx)
 	if err != nil {
 		return false

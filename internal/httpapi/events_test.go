@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehousehq/gatehouse/client"
 	"github.com/gatehousehq/gatehouse/internal/rbac"
+	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/store"
 	"github.com/gatehousehq/gatehouse/internal/store/dbgen"
 	"github.com/gatehousehq/gatehouse/internal/store/sqlstore"
@@ -29,7 +30,7 @@ type stream struct {
 }
 
 // follow connects, and returns once the server listens.
-func (s *server) follow(t *testing.T, query, last string) *stream {
+func (s *server) follow(t *testing.T, query, last string, headers ...header) *stream {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // what never comes must end the test
 	t.Cleanup(cancel)
@@ -37,7 +38,12 @@ func (s *server) follow(t *testing.T, query, last string) *stream {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+s.token.Reveal())
+	if !s.token.IsZero() {
+		req.Header.Set("Authorization", "Bearer "+s.token.Reveal())
+	}
+	for _, h := range headers {
+		req.Header.Set(h.name, h.value)
+	}
 	if last != "" {
 		req.Header.Set("Last-Event-ID", last)
 	}
@@ -210,6 +216,23 @@ func TestEventsEndWithTheRightToSeeThem(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestEventsEndWithTheSession(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *server) {
+		nobody, in, other := s.as(secret.Text{}), s.signedIn(t, s.owner), s.signedIn(t, s.owner)
+		st, kept := nobody.follow(t, "", "", in), nobody.follow(t, "", "", other)
+		names := map[string]string{}
+		s.publish(names, "before", usage.Record{OwnerID: s.owner.ID})
+		st.want(names, "before")
+		nobody.want(t, http.StatusNoContent, "DELETE", sessionPath, "", in, fromPage) // which changes nothing of the configuration
+		if got := st.next(); got != "end" {
+			t.Errorf("after signing out, %q", got)
+		}
+		s.publish(names, "after", usage.Record{OwnerID: s.owner.ID})
+		kept.want(names, "before", "after")
+	})
 }
 
 func TestStreamsOfEventsAreBounded(t *testing.T) {

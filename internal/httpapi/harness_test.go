@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -71,6 +72,11 @@ type shared struct {
 	// rotations counts how often one was begun.
 	rotations atomic.Int64
 
+	// failures are whom the API did not let in, and passwords is who was given a
+	// password last.
+	failures  atomic.Pointer[[]string]
+	passwords atomic.Pointer[string]
+
 	// State, if not nil, answers for the gateway's key pool.
 	state atomic.Pointer[func(provider, keyID string) httpapi.KeyState]
 	// Test and drain, if not nil, stand for the gateway, and tried counts the keys
@@ -123,8 +129,10 @@ func unheard(t *testing.T, cfg sqlstore.Config) *server {
 		t.Fatal(err)
 	}
 	policy := netguard.Policy{Deny: []netip.Prefix{netip.MustParsePrefix("10.66.0.0/16")}}
+	auth := authn.New(s.DB, c.now, s.failed)
 	s.routes = httpapi.New(httpapi.Config{
-		DB: s.DB, Auth: authn.New(s.DB, c.now, nil),
+		DB: s.DB, Auth: auth, Sessions: authn.NewSessions(s.DB, auth, authn.Limits{Idle: 12 * time.Hour, Lifetime: 7 * 24 * time.Hour}, c.now, s.failed),
+		OnPassword:  func(_ context.Context, userID string) { s.passwords.Store(&userID) },
 		Checkpoints: checkpoints, Installation: s.Backend.Installation(), Rotate: func() { s.rotations.Add(1) },
 		Feed: s.feed, Generation: s.generated.Load,
 		Rules: catalog.Rules{Reserved: gateway.Reserved(), CheckHost: policy.CheckHost},
@@ -192,6 +200,14 @@ func unheard(t *testing.T, cfg sqlstore.Config) *server {
 		}
 	})
 	return s
+}
+
+func (s *shared) failed(who store.Actor, what rbac.Resource, reason string) {
+	all := []string{fmt.Sprintf("%s %s %s", who.Name, what, reason)}
+	if old := s.failures.Load(); old != nil {
+		all = append(slices.Clone(*old), all...)
+	}
+	s.failures.Store(&all)
 }
 
 // as returns the server as somebody with another token meets it.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehousehq/gatehouse/client"
 	"github.com/gatehousehq/gatehouse/internal/rbac"
@@ -32,6 +33,7 @@ func routesOf(t *testing.T, s *server, n int) []route {
 	role := s.role(t, fmt.Sprint("made", n), "gateway:use")
 	request := s.interception(t, store.Interception{OwnerID: s.owner.ID})
 	alias := aiRoutes + "/" + s.aiRoute(t, fmt.Sprint("route.", n), p.Name+"/m").ID
+	session, _ := dbgen.Session(t, s.DB, s.owner, store.Session{ExpiresAt: s.clock.now().Add(time.Hour)})
 	one, key := providers+"/"+p.ID, providers+"/"+p.ID+"/keys/"+p.APIKeys[0].ID
 	return []route{
 		{"GET", providers, providers, ""},
@@ -64,6 +66,10 @@ func routesOf(t *testing.T, s *server, n int) []route {
 		{"GET", "/metrics", "/metrics", ""},
 		{"GET", "/api/v1/version", "/api/v1/version", ""},
 		{"GET", "/api/v1/me", "/api/v1/me", ""},
+		{"GET", sessionPath, sessionPath, ""},
+		{"GET", sessionsPath, sessionsPath, ""},
+		{"DELETE", sessionsPath + "/{id}", sessionsPath + "/" + session.ID, ""},
+		{"POST", usersPath + "/{user}/password", usersPath + "/" + user.ID + "/password", `{"new":"` + password(n) + `"}`},
 		{"GET", encryptionPath, encryptionPath, ""},
 		{"GET", encryptionPath + "/rotation", encryptionPath + "/rotation", ""},
 		{"POST", encryptionPath + "/rotation", encryptionPath + "/rotation", `{"mode":"full"}`},
@@ -150,7 +156,7 @@ func TestMemberHasTheirOwnTokensOnly(t *testing.T) {
 		member := s.with(t, user, store.APIKey{Name: "mine", Scopes: store.SetOf("all")})
 		others, _ := dbgen.APIKey(t, s.DB, s.owner, store.APIKey{})
 		for _, r := range routesOf(t, s, 1) {
-			if strings.HasPrefix(r.pattern, tokens) || slices.Contains([]string{interceptionsPath, interceptionsPath + "/{id}", "/api/v1/usage", eventsPath}, r.pattern) || r.pattern == "/api/v1/version" || r.pattern == "/api/v1/me" {
+			if strings.HasPrefix(r.pattern, tokens) || slices.Contains([]string{interceptionsPath, interceptionsPath + "/{id}", "/api/v1/usage", eventsPath}, r.pattern) || r.pattern == "/api/v1/version" || r.pattern == "/api/v1/me" || r.pattern == sessionPath || strings.HasPrefix(r.pattern, sessionsPath) {
 				continue
 			}
 			p := refusal(t, member.call(t, r.method, r.path, r.body), http.StatusForbidden)

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/gatehousehq/gatehouse/client"
 	"github.com/gatehousehq/gatehouse/internal/auditlog"
+	"github.com/gatehousehq/gatehouse/internal/authn"
 	"github.com/gatehousehq/gatehouse/internal/store"
 )
 
@@ -29,7 +31,8 @@ type problem struct {
 	// Current is the document as it is now, where an edit was stale.
 	Current any `json:"current,omitempty" doc:"With status 412, the resource as it is now."`
 
-	again bool // nothing was done, and the same request may do better soon
+	again bool   // nothing was done, and the same request may do better soon
+	after string // seconds after which it may; "" is a few
 }
 
 func (p problem) Error() string { return p.Detail }
@@ -42,7 +45,7 @@ func (p problem) GetHeaders() http.Header {
 	if !p.again {
 		return nil
 	}
-	return http.Header{"Retry-After": {"5"}}
+	return http.Header{"Retry-After": {cmp.Or(p.after, "5")}}
 }
 
 // ContentType is for huma.
@@ -85,6 +88,7 @@ func (a *api) problem(ctx context.Context, err error) problem {
 	var denied *store.DeniedError
 	var conflict *store.ConflictError
 	var notInForce *store.NotInForceError
+	var tooMany *authn.TooManyError
 	var p problem
 	switch {
 	case errors.As(err, &p):
@@ -111,6 +115,14 @@ func (a *api) problem(ctx context.Context, err error) problem {
 		p = problem{Status: http.StatusServiceUnavailable, Detail: "the database went away while the change was being saved: it may have been made or not. Look before you try again"}
 	case errors.Is(err, auditlog.ErrRewritten):
 		p = problem{Status: http.StatusConflict, Detail: "the audit log does not continue what its last checkpoint says: it was altered, cut, or restored from a backup. Verify it with gatehouse audit verify, and the checkpoints that were kept"}
+	case errors.As(err, &tooMany):
+		p = problem{Status: http.StatusTooManyRequests, again: true, after: tooMany.RetryAfter(), Detail: err.Error()}
+	case errors.Is(err, authn.ErrWrongPassword), errors.Is(err, authn.ErrUserDisabled), tokenError(err):
+		p = problem{Status: http.StatusUnauthorized, Detail: err.Error()}
+	case errors.Is(err, authn.ErrNoPower):
+		p = problem{Status: http.StatusForbidden, Detail: err.Error()}
+	case errors.Is(err, store.ErrStale):
+		p = problem{Status: http.StatusConflict, Detail: "it was changed in the meantime: look, and try again"}
 	case errors.Is(err, context.Canceled):
 		p = problem{Status: 499, Detail: "the client went away"}
 	default:

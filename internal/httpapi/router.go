@@ -18,7 +18,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehousehq/gatehouse/internal/authn"
-	"github.com/gatehousehq/gatehouse/internal/clientaddr"
 	"github.com/gatehousehq/gatehouse/internal/store"
 )
 
@@ -64,11 +63,20 @@ func (a *api) routes() http.Handler {
 			a.unrouted(w, r)
 			return
 		}
-		if open(r.URL.Path) {
+		v := a.visitOf(r)
+		info(r.Context()).visit = v
+		switch {
+		case open(r.URL.Path):
 			a.mux.ServeHTTP(w, r)
-			return
+		case r.URL.Path == sessionPath && r.Method == http.MethodPost: // nobody is anybody yet
+			if err := a.sameOrigin(r, false); err != nil {
+				writeProblem(w, a.problem(r.Context(), err))
+				return
+			}
+			a.mux.ServeHTTP(w, r)
+		default:
+			a.authenticated(w, r)
 		}
-		a.authenticated(w, r)
 	})
 }
 
@@ -142,35 +150,59 @@ func (a *api) unrouted(w http.ResponseWriter, r *http.Request) {
 // authenticated serves a request once it is known who asks.
 func (a *api) authenticated(w http.ResponseWriter, r *http.Request) {
 	info := info(r.Context())
-	who, err := a.Auth.Authenticate(r.Context(), bearer(r), store.Origin{
-		RequestID: info.id, Address: clientaddr.Of(r, a.TrustedProxies), UserAgent: clip(r.UserAgent(), 256),
-	})
+	first, again, err := a.credential(r)
+	var who store.Actor
+	if err == nil {
+		who, err = first(r.Context())
+	}
 	switch {
-	case errors.Is(err, store.ErrUnavailable):
-		writeProblem(w, a.problem(r.Context(), err))
-		return
-	case err != nil && !tokenError(err):
-		writeProblem(w, a.problem(r.Context(), err))
-		return
-	case err != nil:
+	case errors.Is(err, authn.ErrSessionOver):
+		http.SetCookie(w, info.visit.cookie("", time.Time{}))
+		fallthrough
+	case err != nil && tokenError(err):
 		w.Header().Set("WWW-Authenticate", `Bearer realm="gatehouse"`)
 		writeProblem(w, problem{Status: http.StatusUnauthorized, Detail: err.Error()})
 		return
+	case err != nil:
+		writeProblem(w, a.problem(r.Context(), err))
+		return
 	}
 	info.token = who.TokenName
+	if who.SessionID != "" {
+		info.token = "session"
+	}
 	if a.OnUse != nil {
 		a.OnUse(who.TokenID, a.Now())
 	}
-	presented, origin := bearer(r), who.Origin
 	ctx := context.WithValue(r.Context(), actorKey{}, who)
-	ctx = context.WithValue(ctx, againKey{}, func(ctx context.Context) (store.Actor, error) {
-		return a.Auth.Authenticate(ctx, presented, origin)
-	})
+	ctx = context.WithValue(ctx, againKey{}, again)
 	a.mux.ServeHTTP(w, r.WithContext(ctx))
 }
 
+// An asking finds out who asks.
+type asking func(context.Context) (store.Actor, error)
+
+// credential returns how to find out who asks, the first time and for an answer that
+// takes long. If there is an Authorization, no cookie counts; one counts under
+// /api/v1 alone.
+func (a *api) credential(r *http.Request) (first, again asking, err error) {
+	v := info(r.Context()).visit
+	if len(r.Header.Values("Authorization")) > 0 || v.session == "" || !strings.HasPrefix(r.URL.Path, "/api/v1/") {
+		presented := bearer(r)
+		byToken := func(ctx context.Context) (store.Actor, error) { return a.Auth.Authenticate(ctx, presented, v.origin) }
+		return byToken, byToken, nil
+	}
+	first = func(ctx context.Context) (store.Actor, error) {
+		return a.Sessions.Authenticate(ctx, v.session, v.origin)
+	}
+	again = func(ctx context.Context) (store.Actor, error) {
+		return a.Sessions.AuthenticateAgain(ctx, v.session, v.origin)
+	}
+	return first, again, a.sameOrigin(r, true)
+}
+
 func tokenError(err error) bool {
-	for _, e := range []error{authn.ErrMissing, authn.ErrMalformed, authn.ErrUnknown, authn.ErrExpired, authn.ErrDisabled} {
+	for _, e := range []error{authn.ErrMissing, authn.ErrMalformed, authn.ErrUnknown, authn.ErrExpired, authn.ErrDisabled, authn.ErrSessionOver} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -199,7 +231,7 @@ func actor(ctx context.Context) store.Actor {
 type againKey struct{}
 
 func authenticateAgain(ctx context.Context) (store.Actor, error) {
-	again, ok := ctx.Value(againKey{}).(func(context.Context) (store.Actor, error))
+	again, ok := ctx.Value(againKey{}).(asking)
 	if !ok {
 		return store.Actor{}, authn.ErrMissing
 	}
@@ -207,7 +239,10 @@ func authenticateAgain(ctx context.Context) (store.Actor, error) {
 }
 
 // A requestInfo is what the log line of a request says.
-type requestInfo struct{ id, token string }
+type requestInfo struct {
+	id, token string
+	visit     visit
+}
 
 type infoKey struct{}
 

@@ -95,7 +95,9 @@ func (g Grants) Strings() []string {
 
 // Owned reports whether records of the kind belong to somebody, so that a
 // permission can reach one's own only.
-func (r Resource) Owned() bool { return r == APIKey || r == User || r == Interception }
+func (r Resource) Owned() bool {
+	return r == APIKey || r == User || r == Interception || r == Password || r == Session
+}
 
 // ParseGrant adds to g what s names, in the form of [Grants.Strings]. It
 // refuses what no person can have.

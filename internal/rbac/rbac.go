@@ -29,6 +29,8 @@ const (
 	User          Resource = "user"
 	CustomRole    Resource = "role"
 	APIKey        Resource = "api_key"
+	Password      Resource = "password"
+	Session       Resource = "session"
 	Interception  Resource = "interception"
 	EncryptionKey Resource = "encryption_key"
 	Setting       Resource = "setting"
@@ -62,6 +64,7 @@ const (
 	Restore     Action = "restore" // bring back what was deleted; of the audit log: put back all there is, from a backup
 	Purge       Action = "purge"   // remove for good what was deleted
 	Denied      Action = "denied"
+	Login       Action = "login" // a new session
 	LoginFailed Action = "login_failed"
 )
 
@@ -87,6 +90,8 @@ var vocabulary = map[Resource][]Action{
 	User:          crud,
 	CustomRole:    crud,
 	APIKey:        append(slices.Clone(crud), Use),
+	Password:      crud,
+	Session:       {Create, Read, Delete, Use, Update},
 	Interception:  {Read, Create, Delete},
 	EncryptionKey: {Create, Read, Rotate},
 	Setting:       {Read, Update},
@@ -95,10 +100,12 @@ var vocabulary = map[Resource][]Action{
 }
 
 // system are the permissions that no person can have: reading secrets in the
-// clear, sealing them again, noting that keys and tokens were used, speaking for a
+// clear, sealing them again, noting that keys, tokens and sessions were used,
+// reading what passwords are checked by, letting somebody in, speaking for a
 // replica, and writing or thinning out the audit log and the records of requests.
 var system = []Permission{
 	{AIProvider, Open}, {AIProvider, Rotate}, {AIProviderKey, Open}, {AIProviderKey, Use}, {APIKey, Use},
+	{Password, Read}, {Session, Create}, {Session, Update}, {Session, Use},
 	{AuditLog, Create}, {AuditLog, Delete}, {EncryptionKey, Create}, {Interception, Create}, {Interception, Delete}, {Replica, Update},
 }
 
@@ -146,7 +153,8 @@ const (
 const (
 	// SystemBootstrap makes the first owner, their token and the data keys.
 	SystemBootstrap Role = "system:bootstrap"
-	// SystemAuthenticator finds out who presents a token.
+	// SystemAuthenticator finds out who presents a token, a password or a session,
+	// and lets people in.
 	SystemAuthenticator Role = "system:authenticator"
 	// SystemCompiler compiles the gateway's snapshot. It reads secrets in the
 	// clear.
@@ -195,13 +203,15 @@ var roles = map[Role]Grants{
 		Permission{AuditLog, Read}, Permission{Interception, Read}, Permission{Metrics, Read}),
 	UserAdmin: memberGrants().Or(everywhere(
 		Permission{User, Create}, Permission{User, Read}, Permission{User, Update}, Permission{User, Delete}, Permission{CustomRole, Read},
-		Permission{APIKey, Create}, Permission{APIKey, Read}, Permission{APIKey, Update}, Permission{APIKey, Delete})),
+		Permission{APIKey, Create}, Permission{APIKey, Read}, Permission{APIKey, Update}, Permission{APIKey, Delete},
+		Permission{Password, Create}, Permission{Password, Update}, Permission{Password, Delete}, Permission{Session, Read}, Permission{Session, Delete})),
 	Member: memberGrants(),
 	SystemBootstrap: everywhere(
 		Permission{User, Create}, Permission{User, Read}, Permission{APIKey, Create},
 		Permission{EncryptionKey, Create}, Permission{EncryptionKey, Read}),
 	SystemAuthenticator: everywhere(
-		Permission{APIKey, Read}, Permission{User, Read}, Permission{CustomRole, Read}),
+		Permission{APIKey, Read}, Permission{User, Read}, Permission{CustomRole, Read}, Permission{Password, Read},
+		Permission{Session, Create}, Permission{Session, Read}, Permission{Session, Delete}, Permission{Session, Use}),
 	SystemCompiler: everywhere(
 		Permission{AIProvider, Read}, Permission{AIProvider, Open}, Permission{AIProviderKey, Read}, Permission{AIProviderKey, Open},
 		Permission{AIRoute, Read}, Permission{APIKey, Read}, Permission{User, Read}, Permission{CustomRole, Read}),
@@ -221,7 +231,7 @@ var roles = map[Role]Grants{
 	SystemKeyholder: everywhere(Permission{EncryptionKey, Read}, Permission{Replica, Update}),
 	SystemRecovery: everywhere(
 		Permission{User, Create}, Permission{User, Read}, Permission{User, Update}, Permission{APIKey, Create},
-		Permission{AuditLog, Create}),
+		Permission{Password, Delete}, Permission{Password, Read}, Permission{AuditLog, Create}),
 	SystemKeyWatcher: everywhere(Permission{AIProviderKey, Use}, Permission{Replica, Read}),
 	SystemVerifier:   everywhere(Permission{AuditLog, Read}),
 	SystemArchivist:  everywhere(Permission{AuditLog, Read}, Permission{AuditLog, Delete}, Permission{Interception, Delete}),
@@ -242,8 +252,21 @@ func memberGrants() Grants {
 	for _, p := range []Permission{{APIKey, Create}, {APIKey, Read}, {APIKey, Delete}, {Interception, Read}} {
 		g = g.With(p, Own)
 	}
+	return g.Or(selfGrants())
+}
+
+// selfGrants is what everybody may do about their own way in, by a token that has
+// the scopes.
+func selfGrants() (g Grants) {
+	for _, p := range []Permission{{Password, Create}, {Password, Update}, {Session, Read}, {Session, Delete}} {
+		g = g.With(p, Own)
+	}
 	return g
 }
+
+// SignedIn is what a session grants whatever the roles of its user: to have a
+// password, to see and end one's own sessions, and to go on in a new one.
+func SignedIn() Grants { return selfGrants().With(Permission{Session, Create}, Own) }
 
 func everywhere(ps ...Permission) (g Grants) {
 	for _, p := range ps {

@@ -48,7 +48,7 @@ func TestPolicy(t *testing.T) {
 
 func TestOwnerHasAllThatAPersonMayHave(t *testing.T) {
 	t.Parallel()
-	system := []string{"ai_provider:open", "ai_provider_key:open", "ai_provider_key:use", "api_key:use", "ai_provider:rotate", "audit_log:create", "audit_log:delete", "encryption_key:create", "interception:create", "interception:delete", "replica:update"}
+	system := []string{"ai_provider:open", "ai_provider_key:open", "ai_provider_key:use", "api_key:use", "password:read", "session:create", "session:update", "session:use", "ai_provider:rotate", "audit_log:create", "audit_log:delete", "encryption_key:create", "interception:create", "interception:delete", "replica:update"}
 	for _, p := range rbac.Permissions() {
 		want := rbac.All
 		if slices.Contains(system, p.String()) {

@@ -24,6 +24,8 @@ type Actor struct {
 	Scopes             Set
 	// ExpiresAt is when the API key expires; zero is never.
 	ExpiresAt time.Time
+	// SessionID is of the session that a user acts in, "" if it is a token.
+	SessionID string
 
 	Origin Origin
 }

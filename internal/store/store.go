@@ -161,6 +161,8 @@ type Tx struct {
 	Users          Table[User]
 	Roles          Table[Role]
 	APIKeys        Table[APIKey]
+	Passwords      Table[Password]
+	Sessions       Table[Session]
 	EncryptionKeys Table[EncryptionKey]
 	Audit          AuditLog
 	Secrets        Secrets
@@ -254,11 +256,18 @@ type Use struct {
 	At       time.Time
 }
 
-// Credentials finds out who presents a token.
+// Credentials finds out who presents a token, a password or a session.
 type Credentials interface {
 	// ByTokenHash returns the API key with that SHA-256, its owner, and the
 	// custom roles that the owner has.
 	ByTokenHash(ctx context.Context, hash [32]byte) (APIKey, User, []Role, error)
+	// ByUser returns the user of that id or name.
+	ByUser(ctx context.Context, ref string) (Person, error)
+	// BySessionHash returns the session with that SHA-256, and whose it is.
+	BySessionHash(ctx context.Context, hash [32]byte) (Session, Person, error)
+	// SessionSeen notes when a session was used last. It neither raises the
+	// generation nor leaves an audit entry.
+	SessionSeen(ctx context.Context, id string, at time.Time) error
 }
 
 // Cells are all sealed secrets there are, those of soft-deleted records among

@@ -58,11 +58,14 @@ func (t *Tally) Denied(who store.Actor, err *store.DeniedError) {
 	t.Note(e)
 }
 
-// LoginFailed counts a token that was not accepted. reason is a name, and not
-// of anything that was sent.
-func (t *Tally) LoginFailed(who store.Actor, reason string) {
+// LoginFailed counts somebody who was not let in: with a token that was not
+// accepted, or into a session. reason is a name, and not of anything that was sent.
+func (t *Tally) LoginFailed(who store.Actor, what rbac.Resource, reason string) {
 	e := t.entry(who, rbac.LoginFailed)
-	e.Resource, e.ID, e.Target = rbac.APIKey, who.TokenID, who.TokenName
+	e.Resource, e.ID, e.Target = what, who.TokenID, who.TokenName
+	if what == rbac.Session {
+		e.ID, e.Target = "", who.Name
+	}
 	e.Diff = fmt.Sprintf(`{"reason":{"new":%q}}`, reason)
 	t.Note(e)
 }

@@ -38,10 +38,10 @@ func TestWhatIsAlikeIsOneEntry(t *testing.T) {
 		missing := &store.DeniedError{Missing: rbac.Permission{Resource: rbac.AIProvider, Action: rbac.Update}}
 		for range 1000 {
 			y.Denied(ada, missing)
-			y.LoginFailed(authn.Refused("", "", store.Origin{RequestID: dbgen.ID(), Address: "192.0.2.1"}), "unknown_token")
+			y.LoginFailed(authn.Refused("", "", store.Origin{RequestID: dbgen.ID(), Address: "192.0.2.1"}), rbac.APIKey, "unknown_token")
 		}
 		y.Denied(ada, &store.DeniedError{Missing: rbac.Permission{Resource: rbac.AIProvider, Action: rbac.Delete}})
-		y.LoginFailed(authn.Refused("", "", store.Origin{Address: "192.0.2.2"}), "unknown_token")
+		y.LoginFailed(authn.Refused("", "", store.Origin{Address: "192.0.2.2"}), rbac.APIKey, "unknown_token")
 		open := store.AuditEntry{At: noon, ActorKind: store.ActorSystem, ActorName: "snapshot compiler", Action: rbac.Open, Resource: rbac.AIProviderKey, ID: "k1", Target: "p", Count: 1, Diff: "{}"}
 		y.Note(open)
 		open.ID = "k2"
@@ -78,7 +78,7 @@ func TestMinuteHasSoManyEntriesAndNoMore(t *testing.T) {
 		before := len(s.Audit(t))
 		y := newTally(slog.New(slog.DiscardHandler))
 		for i := range 5000 {
-			y.LoginFailed(authn.Refused("", "", store.Origin{Address: fmt.Sprintf("2001:db8::%x", i)}), "unknown_token")
+			y.LoginFailed(authn.Refused("", "", store.Origin{Address: fmt.Sprintf("2001:db8::%x", i)}), rbac.APIKey, "unknown_token")
 		}
 		y.Flush(t.Context(), s.DB)
 		var total int64
@@ -105,7 +105,7 @@ func TestWhatCannotBeWrittenIsKept(t *testing.T) {
 		}
 		rename("audit_head", "away")
 		for range 3 {
-			y.LoginFailed(authn.Refused("", "", store.Origin{}), "unknown_token")
+			y.LoginFailed(authn.Refused("", "", store.Origin{}), rbac.APIKey, "unknown_token")
 			y.Flush(t.Context(), s.DB)
 		}
 		rename("away", "audit_head")

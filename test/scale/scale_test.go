@@ -96,7 +96,7 @@ func name(i int) string { return fmt.Sprintf("provider-%06d", i) }
 func (in *installation) serve(t *testing.T) *httptest.Server {
 	t.Helper()
 	srv := httptest.NewServer(httpapi.New(httpapi.Config{
-		DB: in.DB, Auth: authn.New(in.DB, time.Now, nil),
+		DB: in.DB, Auth: authn.New(in.DB, time.Now, nil), Sessions: authn.NewSessions(in.DB, nil, authn.Limits{}, time.Now, nil),
 		KeyState: func(string, string) httpapi.KeyState { return httpapi.KeyState{State: client.KeyReady} },
 		Fault:    func(string) string { return "" },
 		Log:      slog.New(slog.DiscardHandler), Now: time.Now,

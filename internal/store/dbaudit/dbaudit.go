@@ -28,6 +28,8 @@ func Layer(now func() time.Time, note func(store.AuditEntry)) store.Layer {
 			Users:          table[store.User]{tx.Users, l},
 			Roles:          table[store.Role]{tx.Roles, l},
 			APIKeys:        table[store.APIKey]{tx.APIKeys, l},
+			Passwords:      table[store.Password]{tx.Passwords, l},
+			Sessions:       table[store.Session]{tx.Sessions, l},
 			EncryptionKeys: table[store.EncryptionKey]{tx.EncryptionKeys, l},
 			Audit:          auditLog{tx.Audit, l},
 			Secrets:        secretUse{tx.Secrets, l},
@@ -86,7 +88,7 @@ func (t table[T]) Insert(ctx context.Context, rec T) (T, error) {
 	if err != nil {
 		return rec, err
 	}
-	return rec, t.log.write(ctx, rbac.Create, rec.Ref(), nil, rec, edited)
+	return rec, t.log.write(ctx, store.InsertAction(rec), rec.Ref(), nil, rec, edited)
 }
 
 func (t table[T]) Update(ctx context.Context, id string, edit func(*T) error) (T, error) {

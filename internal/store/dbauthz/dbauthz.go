@@ -26,6 +26,8 @@ func Layer(who store.Actor, tx store.Tx) store.Tx {
 		Users:          table[store.User]{tx.Users, g, rbac.User, g.mayAppoint},
 		Roles:          table[store.Role]{tx.Roles, g, rbac.CustomRole, g.mayDefine},
 		APIKeys:        table[store.APIKey]{tx.APIKeys, g, rbac.APIKey, g.mayMint},
+		Passwords:      table[store.Password]{tx.Passwords, g, rbac.Password, g.mayAdmit},
+		Sessions:       table[store.Session]{tx.Sessions, g, rbac.Session, nil},
 		EncryptionKeys: table[store.EncryptionKey]{tx.EncryptionKeys, g, rbac.EncryptionKey, nil},
 		Audit:          auditLog{tx.Audit, g},
 		Secrets:        secrets{tx.Secrets, g},
@@ -360,6 +362,34 @@ func (c credentials) ByTokenHash(ctx context.Context, hash [32]byte) (store.APIK
 		}
 	}
 	return c.next.ByTokenHash(ctx, hash)
+}
+
+// credentialReads is what it takes to see what lets a person in.
+var credentialReads = []rbac.Resource{rbac.User, rbac.CustomRole, rbac.Password, rbac.Session}
+
+func (c credentials) ByUser(ctx context.Context, ref string) (store.Person, error) {
+	for _, r := range credentialReads {
+		if err := c.guard.everywhere(r, rbac.Read); err != nil {
+			return store.Person{}, err
+		}
+	}
+	return c.next.ByUser(ctx, ref)
+}
+
+func (c credentials) BySessionHash(ctx context.Context, hash [32]byte) (store.Session, store.Person, error) {
+	for _, r := range credentialReads {
+		if err := c.guard.everywhere(r, rbac.Read); err != nil {
+			return store.Session{}, store.Person{}, err
+		}
+	}
+	return c.next.BySessionHash(ctx, hash)
+}
+
+func (c credentials) SessionSeen(ctx context.Context, id string, at time.Time) error {
+	if err := c.guard.everywhere(rbac.Session, rbac.Use); err != nil {
+		return err
+	}
+	return c.next.SessionSeen(ctx, id, at)
 }
 
 // cells are those of every kind of record: it takes the permission on each.

@@ -84,6 +84,13 @@ func (s spyRest) Fingerprint(context.Context, secret.Text) (string, error) {
 func (s spyRest) ByTokenHash(context.Context, [32]byte) (store.APIKey, store.User, []store.Role, error) {
 	return store.APIKey{}, store.User{}, nil, s.note("ByTokenHash")
 }
+func (s spyRest) ByUser(context.Context, string) (store.Person, error) {
+	return store.Person{}, s.note("ByUser")
+}
+func (s spyRest) BySessionHash(context.Context, [32]byte) (store.Session, store.Person, error) {
+	return store.Session{}, store.Person{}, s.note("BySessionHash")
+}
+func (s spyRest) SessionSeen(context.Context, string, time.Time) error { return s.note("SessionSeen") }
 
 type spyCells struct{ spyRest }
 
@@ -132,7 +139,7 @@ func (s spyInterceptions) Prune(context.Context, time.Time, int) (int64, error) 
 func spies(r *reached) store.Tx {
 	return store.Tx{
 		Providers: spy[store.Provider]{r}, ProviderKeys: spy[store.ProviderKey]{r}, Routes: spy[store.Route]{r}, Users: spy[store.User]{r}, Roles: spy[store.Role]{r},
-		APIKeys: spy[store.APIKey]{r}, EncryptionKeys: spy[store.EncryptionKey]{r}, Audit: spyAudit{r},
+		APIKeys: spy[store.APIKey]{r}, Passwords: spy[store.Password]{r}, Sessions: spy[store.Session]{r}, EncryptionKeys: spy[store.EncryptionKey]{r}, Audit: spyAudit{r},
 		Secrets: spyRest{r}, Changes: spyRest{r}, LastUse: spyRest{r}, Credentials: spyRest{r},
 		Cells: spyCells{spyRest{r}}, Replicas: spyReplicas{spyRest{r}}, KeyStates: spyKeyStates{r}, Interceptions: spyInterceptions{r},
 	}
@@ -194,7 +201,7 @@ func TestNobodyReachesNothing(t *testing.T) {
 	if len(names) > 0 {
 		t.Errorf("without an actor, %q are done", names)
 	}
-	if calls != 7*5+7+3+4+1+1+3+3+6+6 {
+	if calls != 9*5+7+3+4+1+4+3+3+6+6 {
 		t.Errorf("%d operations: is a new one thought about?", calls)
 	}
 }
@@ -238,13 +245,13 @@ func TestWhoMayDoWhat(t *testing.T) {
 	all := []string{"Get", "List", "Insert", "Update", "Delete"}
 	may := map[string]map[string][]string{
 		"owner": {
-			"Providers": all, "ProviderKeys": all, "Routes": all, "Users": all, "Roles": all, "APIKeys": all, "EncryptionKeys": {"Get", "List", "Update"},
+			"Providers": all, "ProviderKeys": all, "Routes": all, "Users": all, "Roles": all, "APIKeys": all, "Passwords": {"Insert", "Update", "Delete"}, "Sessions": {"Get", "List", "Delete"}, "EncryptionKeys": {"Get", "List", "Update"},
 			"Audit": {"List", "Rows", "Head", "Hashes"}, "Secrets": {"Fingerprint", "Check"}, "Changes": {"Lock", "Generation", "Since", "KeyEpoch"}, "Credentials": {"ByTokenHash"},
 			"Cells": {"Count", "List"}, "Replicas": {"List"}, "Interceptions": {"Get", "List", "Usage", "Scope"},
 		},
 		"owner reading providers": {"Providers": readers, "Changes": {"Lock"}},
 		"owner limited":           {},
-		"member":                  {"APIKeys": {"Get", "List", "Insert", "Delete"}, "Interceptions": {"Get", "List", "Usage", "Scope"}},
+		"member":                  {"APIKeys": {"Get", "List", "Insert", "Delete"}, "Passwords": {"Insert", "Update"}, "Sessions": {"Get", "List", "Delete"}, "Interceptions": {"Get", "List", "Usage", "Scope"}},
 		"auditor":                 {"Audit": {"List", "Rows", "Head", "Hashes"}, "Interceptions": {"Get", "List", "Usage", "Scope"}},
 		"bootstrap":               {"Users": {"Get", "List", "Insert"}, "APIKeys": {"Insert"}, "EncryptionKeys": {"Get", "List", "Insert"}, "Changes": {"Lock", "KeyEpoch"}, "Cells": {"Count"}},
 		"compiler": {

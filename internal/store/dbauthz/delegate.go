@@ -50,6 +50,7 @@ func (g guard) mayMint(ctx context.Context, before, after *store.APIKey) error {
 	if before != nil {
 		return g.mayWiden(power, *before, *after)
 	}
+	power = power.And(rbac.Owner.Grants()) // what a session has besides is not the token's
 	after.Ceiling = store.SetOf(power.Strings()...)
 	if power == rbac.Owner.Grants() {
 		after.Ceiling = store.CeilingAll // what later versions add included
@@ -233,4 +234,34 @@ func (g guard) mayDefine(_ context.Context, before, after *store.Role) error {
 		}
 	}
 	return nil
+}
+
+// mayAdmit decides about passwords. Whoever knows one can do all that its user
+// can, for as long as they like: so it takes all that to set it, and no token that
+// expires will do.
+func (g guard) mayAdmit(ctx context.Context, before, after *store.Password) error {
+	if g.who.Kind == store.ActorSystem {
+		return nil
+	}
+	p := after
+	if p == nil {
+		p = before
+	}
+	if before != nil && after != nil && before.UserID != after.UserID {
+		return &store.DeniedError{Reason: "a password cannot be given to somebody else"}
+	}
+	if !g.who.ExpiresAt.IsZero() {
+		return &store.DeniedError{Reason: "a password cannot be set with a token that expires: the password would outlive it"}
+	}
+	if g.who.SessionID != "" && p.UserID == g.who.ID {
+		return nil // a session is narrowed until its user has another password, and by nothing else
+	}
+	if err := g.turn(ctx); err != nil {
+		return err
+	}
+	u, err := g.tx.Users.Get(ctx, p.UserID)
+	if err != nil {
+		return err
+	}
+	return g.within(ctx, u)
 }

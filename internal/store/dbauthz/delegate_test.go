@@ -156,7 +156,7 @@ func TestCeilingIsTheStoresToSay(t *testing.T) {
 		who  store.User
 		want string
 	}{
-		{p.root, "all"}, {p.mem, "api_key:create:own\napi_key:delete:own\napi_key:read:own\ngateway:passthrough\ngateway:use\ninterception:read:own"},
+		{p.root, "all"}, {p.mem, "api_key:create:own\napi_key:delete:own\napi_key:read:own\ngateway:passthrough\ngateway:use\ninterception:read:own\npassword:create:own\npassword:update:own\nsession:delete:own\nsession:read:own"},
 	} {
 		k, err := p.as(c.who, "all").APIKeys.Insert(t.Context(), store.APIKey{ID: dbgen.ID(), OwnerID: c.who.ID, Scopes: store.SetOf("all"), Ceiling: store.CeilingAll})
 		if err != nil || k.Ceiling.String() != c.want {

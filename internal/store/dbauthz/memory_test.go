@@ -32,6 +32,8 @@ type memory struct {
 	users          records[store.User]
 	roles          records[store.Role]
 	keys           records[store.APIKey]
+	passwords      records[store.Password]
+	sessions       records[store.Session]
 	encryptionKeys records[store.EncryptionKey]
 	interceptions  []store.Interception
 }
@@ -42,8 +44,9 @@ func (m *memory) tx() store.Tx {
 		Providers: memTable[store.Provider]{"Providers", m, &m.providers}, ProviderKeys: memTable[store.ProviderKey]{"ProviderKeys", m, &m.providerKeys},
 		Routes: memTable[store.Route]{"Routes", m, &m.routes},
 		Users:  memTable[store.User]{"Users", m, &m.users}, Roles: memTable[store.Role]{"Roles", m, &m.roles},
-		APIKeys: memTable[store.APIKey]{"APIKeys", m, &m.keys}, EncryptionKeys: memTable[store.EncryptionKey]{"EncryptionKeys", m, &m.encryptionKeys},
-		Audit: memAudit{m.trace}, Secrets: rest, Changes: rest, LastUse: rest, Credentials: rest,
+		APIKeys: memTable[store.APIKey]{"APIKeys", m, &m.keys}, Passwords: memTable[store.Password]{"Passwords", m, &m.passwords}, Sessions: memTable[store.Session]{"Sessions", m, &m.sessions},
+		EncryptionKeys: memTable[store.EncryptionKey]{"EncryptionKeys", m, &m.encryptionKeys},
+		Audit:          memAudit{m.trace}, Secrets: rest, Changes: rest, LastUse: rest, Credentials: rest,
 		Cells: memCells{m.trace}, Replicas: memReplicas{m.trace}, KeyStates: memKeyStates{m.trace},
 		Interceptions: memInterceptions{m},
 	}
@@ -216,6 +219,18 @@ func (r rest) Touch(context.Context, []store.Use) error { return r.note("LastUse
 
 func (r rest) ByTokenHash(context.Context, [32]byte) (store.APIKey, store.User, []store.Role, error) {
 	return store.APIKey{}, store.User{}, nil, r.note("Credentials", "ByTokenHash")
+}
+
+func (r rest) ByUser(context.Context, string) (store.Person, error) {
+	return store.Person{}, r.note("Credentials", "ByUser")
+}
+
+func (r rest) BySessionHash(context.Context, [32]byte) (store.Session, store.Person, error) {
+	return store.Session{}, store.Person{}, r.note("Credentials", "BySessionHash")
+}
+
+func (r rest) SessionSeen(context.Context, string, time.Time) error {
+	return r.note("Credentials", "SessionSeen")
 }
 
 type memCells struct{ *trace }

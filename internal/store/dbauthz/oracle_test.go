@@ -42,6 +42,10 @@ func needs() map[string]need {
 		"Changes.Lock":            {permissions: []string{"ai_provider:read", "user:create", "user:update", "user:delete", "role:create", "role:update", "role:delete"}, any: true, everywhere: true},
 		"Secrets.Fingerprint":     {permissions: []string{"ai_provider_key:create"}, everywhere: true},
 		"Credentials.ByTokenHash": {permissions: []string{"api_key:read", "user:read", "role:read"}, everywhere: true},
+
+		"Credentials.ByUser":        {permissions: []string{"user:read", "role:read", "password:read", "session:read"}, everywhere: true},
+		"Credentials.BySessionHash": {permissions: []string{"user:read", "role:read", "password:read", "session:read"}, everywhere: true},
+		"Credentials.SessionSeen":   {permissions: []string{"session:use"}, everywhere: true},
 	}
 	for op, n := range map[string]need{
 		"Secrets.Check":       {permissions: []string{"ai_provider_key:read"}, everywhere: true},
@@ -70,7 +74,7 @@ func needs() map[string]need {
 	}
 	out["Changes.Generation"] = out["Changes.Since"]
 	for table, resource := range map[string]string{
-		"Providers": "ai_provider", "ProviderKeys": "ai_provider_key", "Routes": "ai_route", "Users": "user", "Roles": "role", "APIKeys": "api_key", "EncryptionKeys": "encryption_key",
+		"Providers": "ai_provider", "ProviderKeys": "ai_provider_key", "Routes": "ai_route", "Users": "user", "Roles": "role", "APIKeys": "api_key", "Passwords": "password", "Sessions": "session", "EncryptionKeys": "encryption_key",
 	} {
 		for verb, action := range map[string]string{"Get": "read", "List": "read", "Insert": "create", "Update": "update", "Delete": "delete"} {
 			out[table+"."+verb] = need{permissions: []string{resource + ":" + action}}

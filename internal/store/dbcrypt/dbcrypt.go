@@ -64,6 +64,8 @@ func Layer(keys Keys, installation string) store.Layer {
 			Users:          wrap(c, tx, tx.Users),
 			Roles:          wrap(c, tx, tx.Roles),
 			APIKeys:        wrap(c, tx, tx.APIKeys),
+			Passwords:      wrap(c, tx, tx.Passwords),
+			Sessions:       wrap(c, tx, tx.Sessions),
 			EncryptionKeys: wrap(c, tx, tx.EncryptionKeys),
 			Audit:          tx.Audit,
 			Secrets:        opener{c, tx},

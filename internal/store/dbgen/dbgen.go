@@ -4,7 +4,9 @@ package dbgen
 
 import (
 	"crypto/rand"
+	"encoding/base64"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -106,6 +108,39 @@ func User(t testing.TB, db *store.DB, u store.User) store.User {
 		u.Roles = store.SetOf(string(rbac.Member))
 	}
 	return insert(t, db, u, func(tx store.Tx) store.Table[store.User] { return tx.Users })
+}
+
+// Doorkeeper is an actor who lets people in.
+var Doorkeeper = store.Actor{Kind: store.ActorSystem, ID: "doorkeeper", Name: "doorkeeper", Power: rbac.SystemAuthenticator.Grants()}
+
+// Password inserts the password of a user: a hash that no password has, if there
+// is none.
+func Password(t testing.TB, db *store.DB, p store.Password) store.Password {
+	t.Helper()
+	if p.Hash.IsZero() {
+		p.Hash = secret.New("$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2U")
+	}
+	return insert(t, db, p, func(tx store.Tx) store.Table[store.Password] { return tx.Passwords })
+}
+
+// Session signs a user in by a token, for an hour, and returns what their browser
+// presents.
+func Session(t testing.TB, db *store.DB, u store.User, s store.Session) (store.Session, secret.Text) {
+	t.Helper()
+	random := make([]byte, 32)
+	rand.Read(random) // never fails: crypto/rand ends the program instead
+	value := base64.RawURLEncoding.EncodeToString(random)
+	s.SecretHash, s.UserID = token.Sum(value), u.ID
+	if s.ID == "" {
+		s.ID = ID()
+	}
+	if s.Method == "" {
+		s.Method = store.SignedInByToken
+	}
+	if s.ExpiresAt.IsZero() {
+		s.ExpiresAt = time.Now().Add(time.Hour)
+	}
+	return insertAs(t, db, Doorkeeper, s, func(tx store.Tx) store.Table[store.Session] { return tx.Sessions }), secret.New(value)
 }
 
 // APIKey inserts a token of a user, for the gateway unless it says otherwise,

@@ -97,21 +97,53 @@ func (t credentials) ByTokenHash(ctx context.Context, hash [32]byte) (store.APIK
 		return store.APIKey{}, store.User{}, nil, t.mapErr(err)
 	}
 	owner := user(r.User)
-	var custom []store.Role
-	for name := range owner.Roles.All() {
+	custom, err := t.customRoles(ctx, owner)
+	return apiKey(r.APIKey, owner.Name), owner, custom, err
+}
+
+func (t credentials) ByUser(ctx context.Context, ref string) (store.Person, error) {
+	u, err := users{t.tx}.Get(ctx, ref)
+	if err != nil {
+		return store.Person{}, err
+	}
+	return t.person(ctx, u)
+}
+
+func (t credentials) BySessionHash(ctx context.Context, hash [32]byte) (store.Session, store.Person, error) {
+	r, err := t.q.GetSessionBySecretHash(ctx, hash[:])
+	if err != nil {
+		return store.Session{}, store.Person{}, t.mapErr(err)
+	}
+	p, err := t.person(ctx, user(r.User))
+	return session(r.Session, p.User.Name), p, err
+}
+
+func (t credentials) person(ctx context.Context, u store.User) (store.Person, error) {
+	pw, err := passwords{t.tx}.Get(ctx, u.ID)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return store.Person{}, err
+	}
+	custom, err := t.customRoles(ctx, u)
+	return store.Person{User: u, Custom: custom, Password: pw}, err
+}
+
+// customRoles returns the roles of u that are not built in. One that is gone
+// grants nothing.
+func (t credentials) customRoles(ctx context.Context, u store.User) (custom []store.Role, err error) {
+	for name := range u.Roles.All() {
 		if rbac.Role(name).ForPeople() {
 			continue
 		}
 		rec, err := t.q.GetRoleByName(ctx, name)
 		if errors.Is(err, sql.ErrNoRows) {
-			continue // it grants nothing
+			continue
 		}
 		if err != nil {
-			return store.APIKey{}, store.User{}, nil, t.mapErr(err)
+			return nil, t.mapErr(err)
 		}
 		custom = append(custom, role(rec))
 	}
-	return apiKey(r.APIKey, owner.Name), owner, custom, nil
+	return custom, nil
 }
 
 // lastUse implements [store.LastUse].

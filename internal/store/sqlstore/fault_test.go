@@ -36,6 +36,8 @@ type stage struct {
 	role     store.Role
 	route    store.Route
 	token    store.APIKey
+	admitted store.User // with a password, and signed in
+	session  store.Session
 }
 
 var errFault = errors.New("the disk is on fire")
@@ -57,6 +59,9 @@ func newStage(t *testing.T, cfg sqlstore.Config) *stage {
 	s.user = dbgen.User(t, s.DB, store.User{Name: "bea"})
 	dbgen.User(t, s.DB, store.User{Name: "ada", Roles: store.SetOf("owner")})
 	s.token, _ = dbgen.APIKey(t, s.DB, s.user, store.APIKey{})
+	s.admitted = dbgen.User(t, s.DB, store.User{Name: "cleo"})
+	dbgen.Password(t, s.DB, store.Password{UserID: s.admitted.ID})
+	s.session, _ = dbgen.Session(t, s.DB, s.admitted, store.Session{})
 	s.route = dbgen.Route(t, s.DB, store.Route{Name: "fast", Targets: store.TargetsOf(store.Target{ProviderID: s.provider.ID, Provider: "main", Model: "m"})})
 	err := s.Update(t.Context(), dbgen.Owner, func(tx store.Tx) (err error) {
 		if err := catalog.Delete(t.Context(), tx, "deleted", catalog.AnyRevision); err != nil {
@@ -156,6 +161,30 @@ func operations() []operation {
 			_, err := tx.APIKeys.Delete(ctx, s.token.ID)
 			return err
 		}},
+		{"give a password", owner, func(ctx context.Context, tx store.Tx, s *stage) error {
+			_, err := tx.Passwords.Insert(ctx, store.Password{UserID: s.user.ID, Hash: secret.New("$hash")})
+			return err
+		}},
+		{"change a password", owner, func(ctx context.Context, tx store.Tx, s *stage) error {
+			_, err := tx.Passwords.Update(ctx, s.admitted.ID, func(p *store.Password) error { p.Hash = secret.New("$other"); return nil })
+			return err
+		}},
+		{"remove a password", owner, func(ctx context.Context, tx store.Tx, s *stage) error {
+			_, err := tx.Passwords.Delete(ctx, s.admitted.ID)
+			return err
+		}},
+		{"sign in", dbgen.Doorkeeper, func(ctx context.Context, tx store.Tx, s *stage) error {
+			_, err := tx.Sessions.Insert(ctx, store.Session{ID: dbgen.ID(), UserID: s.user.ID, Method: store.SignedInByToken, ExpiresAt: time.Now().Add(time.Hour)})
+			return err
+		}},
+		{"end a session", owner, func(ctx context.Context, tx store.Tx, s *stage) error {
+			_, err := tx.Sessions.Delete(ctx, s.session.ID)
+			return err
+		}},
+		{"disable a user who is signed in", owner, func(ctx context.Context, tx store.Tx, s *stage) error {
+			_, err := accounts.UpdateUser(ctx, tx, "cleo", accounts.UserEdit{Disabled: new(true)})
+			return err
+		}},
 		{"add a data key", authn.Bootstrap, func(ctx context.Context, tx store.Tx, _ *stage) error {
 			_, err := tx.EncryptionKeys.Insert(ctx, store.EncryptionKey{ActiveDigest: id(), Purpose: store.ForSealing, WrappedKey: "w", KEKID: "k", CheckValue: "c"})
 			return err
@@ -172,7 +201,7 @@ func operations() []operation {
 
 // tables are what operations change; of them, audited are those of the log.
 var (
-	tables  = []string{"ai_providers", "ai_provider_keys", "ai_routes", "users", "roles", "api_keys", "dbcrypt_keys", "changes", "installation", "replicas", "key_states", "key_drains", "interceptions"}
+	tables  = []string{"ai_providers", "ai_provider_keys", "ai_routes", "users", "roles", "api_keys", "user_passwords", "sessions", "dbcrypt_keys", "changes", "installation", "replicas", "key_states", "key_drains", "interceptions"}
 	audited = []string{"audit_logs", "audit_tree", "audit_head"}
 )
 

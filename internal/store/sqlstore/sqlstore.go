@@ -197,6 +197,8 @@ func (t *tx) tables() store.Tx {
 		Users:          users{t},
 		Roles:          roles{t},
 		APIKeys:        apiKeys{t},
+		Passwords:      passwords{t},
+		Sessions:       sessions{t},
 		EncryptionKeys: encryptionKeys{t},
 		Audit:          auditLog{t},
 		Secrets:        sealedSecrets{},

@@ -44,8 +44,20 @@ func (t users) Insert(ctx context.Context, u store.User) (store.User, error) {
 	return user(r), t.changed(ctx, rbac.User, r.ID)
 }
 
+// Update changes a user. One who is disabled, or has other roles, has to sign in
+// again: it ends all their sessions.
 func (t users) Update(ctx context.Context, id string, edit func(*store.User) error) (store.User, error) {
-	return update(ctx, t.tx, id, t.Get, edit, func(u store.User) (store.User, error) {
+	var before store.User
+	noting := func(u *store.User) error {
+		before = *u
+		return edit(u)
+	}
+	return update(ctx, t.tx, id, t.Get, noting, func(u store.User) (store.User, error) {
+		if u.Roles != before.Roles || u.Disabled != before.Disabled {
+			if err := t.endSessions(ctx, u.ID); err != nil {
+				return store.User{}, err
+			}
+		}
 		r, err := t.q.UpdateUser(ctx, sqlcgen.UpdateUserParams{
 			ID: u.ID, Name: u.Name, Roles: u.Roles.String(), Disabled: u.Disabled, UpdatedAt: t.now(),
 		})

@@ -69,6 +69,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteKeyStatesBeforeStmt, err = db.PrepareContext(ctx, deleteKeyStatesBefore); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteKeyStatesBefore: %w", err)
 	}
+	if q.deletePasswordStmt, err = db.PrepareContext(ctx, deletePassword); err != nil {
+		return nil, fmt.Errorf("error preparing query DeletePassword: %w", err)
+	}
 	if q.deleteReplicaStmt, err = db.PrepareContext(ctx, deleteReplica); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteReplica: %w", err)
 	}
@@ -77,6 +80,15 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.deleteRoleStmt, err = db.PrepareContext(ctx, deleteRole); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteRole: %w", err)
+	}
+	if q.deleteSessionStmt, err = db.PrepareContext(ctx, deleteSession); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteSession: %w", err)
+	}
+	if q.deleteSessionsBeforeStmt, err = db.PrepareContext(ctx, deleteSessionsBefore); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteSessionsBefore: %w", err)
+	}
+	if q.deleteSessionsOfUserStmt, err = db.PrepareContext(ctx, deleteSessionsOfUser); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteSessionsOfUser: %w", err)
 	}
 	if q.deleteUserStmt, err = db.PrepareContext(ctx, deleteUser); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteUser: %w", err)
@@ -201,6 +213,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.getOldestChangeStmt, err = db.PrepareContext(ctx, getOldestChange); err != nil {
 		return nil, fmt.Errorf("error preparing query GetOldestChange: %w", err)
 	}
+	if q.getPasswordStmt, err = db.PrepareContext(ctx, getPassword); err != nil {
+		return nil, fmt.Errorf("error preparing query GetPassword: %w", err)
+	}
+	if q.getPasswordsStmt, err = db.PrepareContext(ctx, getPasswords); err != nil {
+		return nil, fmt.Errorf("error preparing query GetPasswords: %w", err)
+	}
 	if q.getReplicasStmt, err = db.PrepareContext(ctx, getReplicas); err != nil {
 		return nil, fmt.Errorf("error preparing query GetReplicas: %w", err)
 	}
@@ -218,6 +236,15 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.getSealedAIProvidersStmt, err = db.PrepareContext(ctx, getSealedAIProviders); err != nil {
 		return nil, fmt.Errorf("error preparing query GetSealedAIProviders: %w", err)
+	}
+	if q.getSessionByIDStmt, err = db.PrepareContext(ctx, getSessionByID); err != nil {
+		return nil, fmt.Errorf("error preparing query GetSessionByID: %w", err)
+	}
+	if q.getSessionBySecretHashStmt, err = db.PrepareContext(ctx, getSessionBySecretHash); err != nil {
+		return nil, fmt.Errorf("error preparing query GetSessionBySecretHash: %w", err)
+	}
+	if q.getSessionsStmt, err = db.PrepareContext(ctx, getSessions); err != nil {
+		return nil, fmt.Errorf("error preparing query GetSessions: %w", err)
 	}
 	if q.getUsageStmt, err = db.PrepareContext(ctx, getUsage); err != nil {
 		return nil, fmt.Errorf("error preparing query GetUsage: %w", err)
@@ -267,8 +294,14 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertInterceptionStmt, err = db.PrepareContext(ctx, insertInterception); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertInterception: %w", err)
 	}
+	if q.insertPasswordStmt, err = db.PrepareContext(ctx, insertPassword); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertPassword: %w", err)
+	}
 	if q.insertRoleStmt, err = db.PrepareContext(ctx, insertRole); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertRole: %w", err)
+	}
+	if q.insertSessionStmt, err = db.PrepareContext(ctx, insertSession); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertSession: %w", err)
 	}
 	if q.insertUserStmt, err = db.PrepareContext(ctx, insertUser); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertUser: %w", err)
@@ -297,6 +330,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.touchAPIKeyStmt, err = db.PrepareContext(ctx, touchAPIKey); err != nil {
 		return nil, fmt.Errorf("error preparing query TouchAPIKey: %w", err)
 	}
+	if q.touchSessionStmt, err = db.PrepareContext(ctx, touchSession); err != nil {
+		return nil, fmt.Errorf("error preparing query TouchSession: %w", err)
+	}
 	if q.updateAIProviderStmt, err = db.PrepareContext(ctx, updateAIProvider); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateAIProvider: %w", err)
 	}
@@ -321,8 +357,14 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.updateEncryptedAIProviderSettingsStmt, err = db.PrepareContext(ctx, updateEncryptedAIProviderSettings); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateEncryptedAIProviderSettings: %w", err)
 	}
+	if q.updatePasswordStmt, err = db.PrepareContext(ctx, updatePassword); err != nil {
+		return nil, fmt.Errorf("error preparing query UpdatePassword: %w", err)
+	}
 	if q.updateRoleStmt, err = db.PrepareContext(ctx, updateRole); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateRole: %w", err)
+	}
+	if q.updateSessionStmt, err = db.PrepareContext(ctx, updateSession); err != nil {
+		return nil, fmt.Errorf("error preparing query UpdateSession: %w", err)
 	}
 	if q.updateUserStmt, err = db.PrepareContext(ctx, updateUser); err != nil {
 		return nil, fmt.Errorf("error preparing query UpdateUser: %w", err)
@@ -416,6 +458,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing deleteKeyStatesBeforeStmt: %w", cerr)
 		}
 	}
+	if q.deletePasswordStmt != nil {
+		if cerr := q.deletePasswordStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deletePasswordStmt: %w", cerr)
+		}
+	}
 	if q.deleteReplicaStmt != nil {
 		if cerr := q.deleteReplicaStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteReplicaStmt: %w", cerr)
@@ -429,6 +476,21 @@ func (q *Queries) Close() error {
 	if q.deleteRoleStmt != nil {
 		if cerr := q.deleteRoleStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteRoleStmt: %w", cerr)
+		}
+	}
+	if q.deleteSessionStmt != nil {
+		if cerr := q.deleteSessionStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteSessionStmt: %w", cerr)
+		}
+	}
+	if q.deleteSessionsBeforeStmt != nil {
+		if cerr := q.deleteSessionsBeforeStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteSessionsBeforeStmt: %w", cerr)
+		}
+	}
+	if q.deleteSessionsOfUserStmt != nil {
+		if cerr := q.deleteSessionsOfUserStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteSessionsOfUserStmt: %w", cerr)
 		}
 	}
 	if q.deleteUserStmt != nil {
@@ -636,6 +698,16 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing getOldestChangeStmt: %w", cerr)
 		}
 	}
+	if q.getPasswordStmt != nil {
+		if cerr := q.getPasswordStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getPasswordStmt: %w", cerr)
+		}
+	}
+	if q.getPasswordsStmt != nil {
+		if cerr := q.getPasswordsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getPasswordsStmt: %w", cerr)
+		}
+	}
 	if q.getReplicasStmt != nil {
 		if cerr := q.getReplicasStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getReplicasStmt: %w", cerr)
@@ -664,6 +736,21 @@ func (q *Queries) Close() error {
 	if q.getSealedAIProvidersStmt != nil {
 		if cerr := q.getSealedAIProvidersStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getSealedAIProvidersStmt: %w", cerr)
+		}
+	}
+	if q.getSessionByIDStmt != nil {
+		if cerr := q.getSessionByIDStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getSessionByIDStmt: %w", cerr)
+		}
+	}
+	if q.getSessionBySecretHashStmt != nil {
+		if cerr := q.getSessionBySecretHashStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getSessionBySecretHashStmt: %w", cerr)
+		}
+	}
+	if q.getSessionsStmt != nil {
+		if cerr := q.getSessionsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getSessionsStmt: %w", cerr)
 		}
 	}
 	if q.getUsageStmt != nil {
@@ -746,9 +833,19 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertInterceptionStmt: %w", cerr)
 		}
 	}
+	if q.insertPasswordStmt != nil {
+		if cerr := q.insertPasswordStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertPasswordStmt: %w", cerr)
+		}
+	}
 	if q.insertRoleStmt != nil {
 		if cerr := q.insertRoleStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertRoleStmt: %w", cerr)
+		}
+	}
+	if q.insertSessionStmt != nil {
+		if cerr := q.insertSessionStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertSessionStmt: %w", cerr)
 		}
 	}
 	if q.insertUserStmt != nil {
@@ -796,6 +893,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing touchAPIKeyStmt: %w", cerr)
 		}
 	}
+	if q.touchSessionStmt != nil {
+		if cerr := q.touchSessionStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing touchSessionStmt: %w", cerr)
+		}
+	}
 	if q.updateAIProviderStmt != nil {
 		if cerr := q.updateAIProviderStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing updateAIProviderStmt: %w", cerr)
@@ -836,9 +938,19 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing updateEncryptedAIProviderSettingsStmt: %w", cerr)
 		}
 	}
+	if q.updatePasswordStmt != nil {
+		if cerr := q.updatePasswordStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing updatePasswordStmt: %w", cerr)
+		}
+	}
 	if q.updateRoleStmt != nil {
 		if cerr := q.updateRoleStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing updateRoleStmt: %w", cerr)
+		}
+	}
+	if q.updateSessionStmt != nil {
+		if cerr := q.updateSessionStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing updateSessionStmt: %w", cerr)
 		}
 	}
 	if q.updateUserStmt != nil {
@@ -915,9 +1027,13 @@ type Queries struct {
 	deleteKeyDrainStmt                    *sql.Stmt
 	deleteKeyDrainsBeforeStmt             *sql.Stmt
 	deleteKeyStatesBeforeStmt             *sql.Stmt
+	deletePasswordStmt                    *sql.Stmt
 	deleteReplicaStmt                     *sql.Stmt
 	deleteReplicasBeforeStmt              *sql.Stmt
 	deleteRoleStmt                        *sql.Stmt
+	deleteSessionStmt                     *sql.Stmt
+	deleteSessionsBeforeStmt              *sql.Stmt
+	deleteSessionsOfUserStmt              *sql.Stmt
 	deleteUserStmt                        *sql.Stmt
 	getAIProviderByIDStmt                 *sql.Stmt
 	getAIProviderByNameStmt               *sql.Stmt
@@ -959,12 +1075,17 @@ type Queries struct {
 	getOldestAuditIndexStmt               *sql.Stmt
 	getOldestAuditIndexSinceStmt          *sql.Stmt
 	getOldestChangeStmt                   *sql.Stmt
+	getPasswordStmt                       *sql.Stmt
+	getPasswordsStmt                      *sql.Stmt
 	getReplicasStmt                       *sql.Stmt
 	getRoleByIDStmt                       *sql.Stmt
 	getRoleByNameStmt                     *sql.Stmt
 	getRolesStmt                          *sql.Stmt
 	getSealedAIProviderKeysStmt           *sql.Stmt
 	getSealedAIProvidersStmt              *sql.Stmt
+	getSessionByIDStmt                    *sql.Stmt
+	getSessionBySecretHashStmt            *sql.Stmt
+	getSessionsStmt                       *sql.Stmt
 	getUsageStmt                          *sql.Stmt
 	getUsageByTimeStmt                    *sql.Stmt
 	getUsageByTimeOfOwnerStmt             *sql.Stmt
@@ -981,7 +1102,9 @@ type Queries struct {
 	insertDBCryptKeyStmt                  *sql.Stmt
 	insertInstallationStmt                *sql.Stmt
 	insertInterceptionStmt                *sql.Stmt
+	insertPasswordStmt                    *sql.Stmt
 	insertRoleStmt                        *sql.Stmt
+	insertSessionStmt                     *sql.Stmt
 	insertUserStmt                        *sql.Stmt
 	keepAuditHashesBelowStmt              *sql.Stmt
 	lockInstallationStmt                  *sql.Stmt
@@ -991,6 +1114,7 @@ type Queries struct {
 	touchAIProviderStmt                   *sql.Stmt
 	touchAIProviderKeyStmt                *sql.Stmt
 	touchAPIKeyStmt                       *sql.Stmt
+	touchSessionStmt                      *sql.Stmt
 	updateAIProviderStmt                  *sql.Stmt
 	updateAIProviderKeyStmt               *sql.Stmt
 	updateAIRouteStmt                     *sql.Stmt
@@ -999,7 +1123,9 @@ type Queries struct {
 	updateDBCryptKeyStmt                  *sql.Stmt
 	updateEncryptedAIProviderKeyStmt      *sql.Stmt
 	updateEncryptedAIProviderSettingsStmt *sql.Stmt
+	updatePasswordStmt                    *sql.Stmt
 	updateRoleStmt                        *sql.Stmt
+	updateSessionStmt                     *sql.Stmt
 	updateUserStmt                        *sql.Stmt
 	upsertKeyDrainStmt                    *sql.Stmt
 	upsertKeyStateStmt                    *sql.Stmt
@@ -1025,9 +1151,13 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		deleteKeyDrainStmt:                    q.deleteKeyDrainStmt,
 		deleteKeyDrainsBeforeStmt:             q.deleteKeyDrainsBeforeStmt,
 		deleteKeyStatesBeforeStmt:             q.deleteKeyStatesBeforeStmt,
+		deletePasswordStmt:                    q.deletePasswordStmt,
 		deleteReplicaStmt:                     q.deleteReplicaStmt,
 		deleteReplicasBeforeStmt:              q.deleteReplicasBeforeStmt,
 		deleteRoleStmt:                        q.deleteRoleStmt,
+		deleteSessionStmt:                     q.deleteSessionStmt,
+		deleteSessionsBeforeStmt:              q.deleteSessionsBeforeStmt,
+		deleteSessionsOfUserStmt:              q.deleteSessionsOfUserStmt,
 		deleteUserStmt:                        q.deleteUserStmt,
 		getAIProviderByIDStmt:                 q.getAIProviderByIDStmt,
 		getAIProviderByNameStmt:               q.getAIProviderByNameStmt,
@@ -1069,12 +1199,17 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getOldestAuditIndexStmt:               q.getOldestAuditIndexStmt,
 		getOldestAuditIndexSinceStmt:          q.getOldestAuditIndexSinceStmt,
 		getOldestChangeStmt:                   q.getOldestChangeStmt,
+		getPasswordStmt:                       q.getPasswordStmt,
+		getPasswordsStmt:                      q.getPasswordsStmt,
 		getReplicasStmt:                       q.getReplicasStmt,
 		getRoleByIDStmt:                       q.getRoleByIDStmt,
 		getRoleByNameStmt:                     q.getRoleByNameStmt,
 		getRolesStmt:                          q.getRolesStmt,
 		getSealedAIProviderKeysStmt:           q.getSealedAIProviderKeysStmt,
 		getSealedAIProvidersStmt:              q.getSealedAIProvidersStmt,
+		getSessionByIDStmt:                    q.getSessionByIDStmt,
+		getSessionBySecretHashStmt:            q.getSessionBySecretHashStmt,
+		getSessionsStmt:                       q.getSessionsStmt,
 		getUsageStmt:                          q.getUsageStmt,
 		getUsageByTimeStmt:                    q.getUsageByTimeStmt,
 		getUsageByTimeOfOwnerStmt:             q.getUsageByTimeOfOwnerStmt,
@@ -1091,7 +1226,9 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertDBCryptKeyStmt:                  q.insertDBCryptKeyStmt,
 		insertInstallationStmt:                q.insertInstallationStmt,
 		insertInterceptionStmt:                q.insertInterceptionStmt,
+		insertPasswordStmt:                    q.insertPasswordStmt,
 		insertRoleStmt:                        q.insertRoleStmt,
+		insertSessionStmt:                     q.insertSessionStmt,
 		insertUserStmt:                        q.insertUserStmt,
 		keepAuditHashesBelowStmt:              q.keepAuditHashesBelowStmt,
 		lockInstallationStmt:                  q.lockInstallationStmt,
@@ -1101,6 +1238,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		touchAIProviderStmt:                   q.touchAIProviderStmt,
 		touchAIProviderKeyStmt:                q.touchAIProviderKeyStmt,
 		touchAPIKeyStmt:                       q.touchAPIKeyStmt,
+		touchSessionStmt:                      q.touchSessionStmt,
 		updateAIProviderStmt:                  q.updateAIProviderStmt,
 		updateAIProviderKeyStmt:               q.updateAIProviderKeyStmt,
 		updateAIRouteStmt:                     q.updateAIRouteStmt,
@@ -1109,7 +1247,9 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		updateDBCryptKeyStmt:                  q.updateDBCryptKeyStmt,
 		updateEncryptedAIProviderKeyStmt:      q.updateEncryptedAIProviderKeyStmt,
 		updateEncryptedAIProviderSettingsStmt: q.updateEncryptedAIProviderSettingsStmt,
+		updatePasswordStmt:                    q.updatePasswordStmt,
 		updateRoleStmt:                        q.updateRoleStmt,
+		updateSessionStmt:                     q.updateSessionStmt,
 		updateUserStmt:                        q.updateUserStmt,
 		upsertKeyDrainStmt:                    q.upsertKeyDrainStmt,
 		upsertKeyStateStmt:                    q.upsertKeyStateStmt,

@@ -242,6 +242,18 @@ type Role struct {
 	UpdatedAt   time.Time
 }
 
+type Session struct {
+	ID         string
+	UserID     string
+	SecretHash []byte
+	Method     string
+	Address    string
+	UserAgent  string
+	CreatedAt  time.Time
+	LastSeenAt time.Time
+	ExpiresAt  time.Time
+}
+
 type User struct {
 	ID        string
 	Name      string
@@ -249,4 +261,12 @@ type User struct {
 	Disabled  bool
 	CreatedAt time.Time
 	UpdatedAt time.Time
+}
+
+type UserPassword struct {
+	UserID     string
+	Hash       string
+	MustChange bool
+	CreatedAt  time.Time
+	UpdatedAt  time.Time
 }
