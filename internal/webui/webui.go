@@ -1,33 +1,178 @@
-// Package webui serves what a browser sees at /: a plain page, until there is
-// a console.
+// Package webui serves the console: what a browser sees at /.
+//
+// The files are built from web/ and embedded, so that nothing is fetched from
+// anywhere else; the Content-Security-Policy says so to the browser, too. There is
+// nothing secret in them: what the console shows comes from the API, to whoever is
+// signed in. A page of the console that is asked for by its address gets the one
+// HTML file, in which the console finds its way. The handler may be used
+// concurrently.
 package webui
 
 import (
-	_ "embed"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"io/fs"
+	"mime"
 	"net/http"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
 )
 
-//go:embed index.html
-var index []byte
+//go:embed all:dist
+var dist embed.FS
 
-//go:embed page.css
-var style []byte
+// policy lets the console load what this server has, and talk to it, and nothing
+// else. Nothing inline runs or styles.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// Handler serves the page and what belongs to it. Anything else is not found.
+// others are the first segments of paths that are not of the console: they get
+// no page of it, whatever is mounted there.
+var others = []string{"api", "ai", "healthz", "readyz", "metrics", "assets"}
+
+const (
+	index = "index.html"
+
+	// A name in assets/ has a digest of the content in it; others may change.
+	immutable = "public, max-age=31536000, immutable"
+	revalid   = "no-cache"
+)
+
+// Handler serves the console. Anything that is neither a file nor a page of it is
+// not found.
 func Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", file("text/html; charset=utf-8", index))
-	mux.HandleFunc("GET /page.css", file("text/css; charset=utf-8", style))
-	return mux
-}
-
-func file(mediaType string, content []byte) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
+	files := load()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Type", mediaType)
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
-		_, _ = w.Write(content) // a client that is gone needs no answer
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			h.Set("Allow", "GET, HEAD")
+			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+			return
+		}
+		f := files[nameOf(r.URL.Path)]
+		if f == nil {
+			http.Error(w, "not found", http.StatusNotFound)
+			return
+		}
+		f.serve(w, r)
+	})
+}
+
+// nameOf returns the name of the file that a path leads to: its own, or the page
+// if it is an address within the console, which has no dot in its last segment.
+func nameOf(p string) string {
+	name := strings.TrimPrefix(p, "/")
+	first, _, _ := strings.Cut(name, "/")
+	if slices.Contains(others, first) || strings.Contains(path.Base(p), ".") {
+		return name
 	}
+	return index
+}
+
+// A file is one file of the console.
+type file struct {
+	mediaType, caching, etag string
+	content                  []byte
+	// packed is the content in gzip, made when it is first asked for; nil where it
+	// is no shorter.
+	packed func() []byte
+}
+
+func load() map[string]*file {
+	files := make(map[string]*file)
+	root, err := fs.Sub(dist, "dist")
+	if err != nil {
+		panic(err) // a test would have caught it
+	}
+	err = fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := fs.ReadFile(root, name)
+		files[name] = newFile(name, content)
+		return err
+	})
+	if err != nil {
+		panic(err) // likewise
+	}
+	return files
+}
+
+func newFile(name string, content []byte) *file {
+	f := &file{mediaType: mediaType(name), caching: revalid, content: content, etag: etag(content)}
+	if strings.HasPrefix(name, "assets/") {
+		f.caching = immutable
+	}
+	f.packed = sync.OnceValue(func() []byte {
+		var b bytes.Buffer
+		zw, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // the level is a valid one
+		_, _ = zw.Write(content)                               // a buffer takes all
+		_ = zw.Close()
+		if b.Len() >= len(content) {
+			return nil
+		}
+		return b.Bytes()
+	})
+	return f
+}
+
+func mediaType(name string) string {
+	switch path.Ext(name) {
+	case ".woff2":
+		return "font/woff2"
+	case ".js": // not left to what the machine says
+		return "text/javascript; charset=utf-8"
+	}
+	return mime.TypeByExtension(path.Ext(name))
+}
+
+func (f *file) serve(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", f.mediaType)
+	h.Set("Cache-Control", f.caching)
+	h.Set("ETag", f.etag)
+	h.Set("Vary", "Accept-Encoding")
+	if slices.Contains(strings.Split(r.Header.Get("If-None-Match"), ", "), f.etag) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	content := f.content
+	if takesGzip(r) && f.mediaType != "font/woff2" { // a font is packed by itself
+		if packed := f.packed(); packed != nil {
+			h.Set("Content-Encoding", "gzip")
+			content = packed
+		}
+	}
+	h.Set("Content-Length", strconv.Itoa(len(content)))
+	if r.Method == http.MethodHead {
+		return
+	}
+	_, _ = w.Write(content) // a client that is gone needs no answer
+}
+
+// takesGzip reports whether the client takes gzip, and has not given it a
+// quality, which may be zero.
+func takesGzip(r *http.Request) bool {
+	for coding := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
+			return true
+		}
+	}
+	return false
+}
+
+// etag names a content. It is weak, as it is one of the content packed and not.
+func etag(content []byte) string {
+	sum := sha256.Sum256(content)
+	return `W/"` + hex.EncodeToString(sum[:12]) + `"`
 }

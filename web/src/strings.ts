@@ -1,0 +1,174 @@
+// Every word that the console says, in one place.
+
+const plural = (n: number, one: string, many = `${one}s`) => `${n.toLocaleString('en')} ${n === 1 ? one : many}`
+
+export const s = {
+  save: 'Save', cancel: 'Cancel', close: 'Close', edit: 'Edit', done: 'Done', undo: 'Undo', dismiss: 'Dismiss', again: 'Try again',
+  copy: 'Copy', copied: 'Copied', actions: 'Actions', never: 'never',
+  away: 'The server does not answer. What is shown was read before that, since',
+
+  titles: {
+    '': 'Overview', welcome: 'Welcome', providers: 'Providers', routes: 'Routes', requests: 'Requests', tokens: 'Tokens', users: 'Users', roles: 'Roles', audit: 'Audit', encryption: 'Encryption',
+  } as Record<string, string>,
+
+  problem(status: number, detail: string): string {
+    if (status === 0) return 'The server does not answer. Nothing was changed, as far as is known here; look at it again once it is back.'
+    return detail ? detail.charAt(0).toUpperCase() + detail.slice(1) : `The server answered ${status}.`
+  },
+  failed: {
+    title(status: number): string {
+      return ({ 0: 'The server is away', 403: 'This is not for your role', 404: 'There is no such thing here', 503: 'The server cannot read it now' } as Record<number, string>)[status] ?? 'This could not be read'
+    },
+  },
+  form: { fix: 'Not saved: look at the fields that are marked.' },
+  confirm: { type: (name: string) => `Type ${name} to confirm` },
+  conflict: {
+    title: 'It was changed in the meantime', text: 'Somebody else changed this provider after you opened it. Both versions are below; nothing of yours is saved yet.',
+    field: 'Field', yours: 'Yours', theirs: 'On the server now', same: 'the same', mine: 'Go on with mine', take: 'Take what is there',
+  },
+  notFound: { title: 'There is no such page', text: 'The address may be mistyped, or what it led to was removed.', home: 'To the start' },
+  nothing: { title: 'Nothing to manage', text: 'Your role lets you use the gateway with your token, and has nothing that is shown here. An owner can change that.' },
+
+  nav: {
+    label: 'Main', menu: 'Menu', skip: 'Skip to the content', signOut: 'Sign out', access: 'Access', trust: 'Trust',
+    overview: 'Overview', providers: 'Providers', routes: 'Routes', requests: 'Requests', tokens: 'Tokens', users: 'Users', roles: 'Roles', audit: 'Audit', encryption: 'Encryption',
+  },
+  theme: { label: 'Theme', choices: [['system', 'Theme of the system'], ['light', 'Light'], ['dark', 'Dark']] as [string, string][] },
+  keys: {
+    title: 'Keyboard', list: [['/', 'Find in the list'], ['j', 'Next row'], ['k', 'Row before'], ['enter', 'Open the row'], ['?', 'Show this']] as [string, string][],
+  },
+  list: {
+    more: 'Show more', loading: 'Loading', any: 'any', shown: 'shown',
+    noneFound: (q: string) => `Nothing is found for “${q}”`, noneFoundText: 'Look for a part of the name, or clear the field to see all.',
+    noneMatch: 'Nothing matches', noneMatchText: 'Widen the filters, or clear them to see all.',
+  },
+
+  signIn: {
+    title: 'Sign in', action: 'Sign in', ended: 'Your session has ended. Sign in again to go on where you were.',
+    token: 'Token', tokenHint: 'The first owner finds one in the file owner-token of the data directory. It is kept in this page only, until it is closed or reloaded.',
+  },
+
+  welcome: {
+    title: 'Welcome to your Gatehouse', sub: 'Three steps to the first request. Everything can be changed later.',
+    provider: 'Add a provider', token: 'Mint a token', client: 'Point a client at it',
+    tokenHint: 'What a person or tool presents instead of the provider’s key. This one may use the gateway, and nothing else.',
+    minted: (name: string) => `${name} is minted. It stands in the lines below, this once.`,
+    waiting: 'Waiting for your first request…',
+    received: (status: number, time: string, tokens: string) => `Received: answered ${status} in ${time}, ${tokens} tokens.`,
+    onward: 'Go on to the providers',
+  },
+  setup: { label: 'Clients', of: (tool: string) => `Set-up for ${tool}`, use: 'Use it' },
+
+  state: {
+    label: 'State', ready: 'ready', disabled: 'disabled', deleted: 'Deleted', fault: 'settings unreadable', keyless: 'ready, without keys', noneUsable: 'no usable key',
+    all: (state: string) => `all keys ${state}`,
+    some: (n: number, state: string, of: number) => (of === 1 ? `key ${state}` : `${n} of ${of} keys ${state}`),
+    key: { ready: 'ready', cooling: 'cooling', failed: 'failed', disabled: 'disabled', expired: 'expired', unreadable: 'unreadable' },
+  },
+
+  provider: {
+    one: 'Provider', add: 'Add provider', sub: 'Where requests go. A change is in force on the next request.', find: 'Find by name',
+    host: 'Host', on: 'On', switch: (name: string) => `Send requests to ${name}`,
+    none: 'No provider yet', noneText: 'A provider is where requests go: OpenAI, Anthropic, a model on your own machine, or anything that speaks their APIs.',
+    preset: 'Start from', name: 'Name', nameHint: 'Stands in its URLs. It cannot be changed later.', displayName: 'Name for people', type: 'API', baseURL: 'Base URL',
+    types: { openai: 'OpenAI', anthropic: 'Anthropic Messages' }, openaiURL: 'As the SDK takes it, with /v1.', anthropicURL: 'As the SDK takes it, without /v1.',
+    connection: 'Connection', api: 'API', strategy: 'Strategy', revision: 'Revision', strategies: { in_order: 'In order', weighted: 'By weight', least_loaded: 'Least loaded' },
+    test: 'Test keys', testAgain: 'Test again', testing: 'Trying the keys…', tested: (time: string) => `tested, ${time}`, took: 'Took', testTitle: (name: string) => `Keys of ${name}`,
+    editTitle: (name: string) => `Edit ${name}`, requests: 'Requests', changes: 'Changes',
+    remove: 'Delete provider', removeTitle: (name: string) => `Delete ${name}?`,
+    removeKeys: (n: number) => (n === 0 ? 'It has no keys.' : `${plural(n, 'key')} will be removed for good.`),
+    removeText: 'Requests to it get 404 from then on. It can be restored, disabled and without keys; its history stays.', removed: (name: string) => `${name} is deleted.`,
+    deletedText: 'This provider was deleted. It can be restored, disabled and without keys.', restore: 'Restore', purge: 'Remove for good', purgeTitle: (name: string) => `Remove ${name} for good?`,
+    purgeText: 'Its row goes. What the audit log and the requests say of it stays.',
+  },
+
+  key: {
+    one: 'Key', many: 'Keys', order: 'Keys, in failover order', none: 'no keys', number: (n: number) => plural(n, 'key'), unnamed: 'no label', noHint: 'too short for a hint',
+    noneTitle: 'No keys', noneText: 'Requests go to this provider without a credential. Give it a key if it wants one; with several, the next is tried when one is refused or rate limited.',
+    secret: 'API key', newSecret: 'New key', sealed: 'It is encrypted at once, and cannot be read back.', keysAt: 'Get one at', noneNeeded: 'It needs none, unless you set one up.',
+    again: (name: string) => `Key ${name} again`, againHint: 'The host changes, and keys may be sent only to the host that they were given for.',
+    label: 'Label', labelHint: 'A name for people, such as production.', expires: 'Expires', expiresHint: 'Left empty: never.', lastUsed: 'Last used',
+    weight: 'Weight', weightHint: 'Its share of the turns, where the strategy is by weight.',
+    add: 'Add key', addTitle: (name: string) => `Add a key to ${name}`, editTitle: (name: string) => `Edit key ${name}`,
+    rotate: 'Rotate', rotateTitle: (name: string) => `Rotate key ${name}`, rotated: 'rotated',
+    rotateText: (hint: string) => `The new key takes the place of ${hint || 'this one'}: same label, same position. Requests that are under way finish with the old key.`,
+    drained: 'The last request with the old key is over: revoke it at the provider now.', notDrained: 'Requests with the old key are still under way: revoke it at the provider later.',
+    skipTest: 'Do not test the new key', skipTestHint: 'For a provider that has no list of models.',
+    enable: 'Enable', disable: 'Disable', remove: 'Remove', removeTitle: (name: string) => `Remove key ${name}?`, removeText: 'It cannot be brought back: only the provider has it still.',
+    removeLast: 'It is the only key: requests go to the provider without a credential from then on.', removeOthers: (n: number) => `${plural(n, 'other key')} of this provider ${n === 1 ? 'stays' : 'stay'}.`,
+    actions: (name: string) => `Actions for key ${name}`, move: 'Move', grip: (name: string, at: number) => `Move key ${name}, now number ${at}`, gripHint: 'Drag, or press space and the arrow keys',
+    lifted: 'Lifted. Arrow keys move it, space puts it down, escape takes it back.', moved: (to: number, of: number) => `Number ${to} of ${of}.`, notMoved: 'Back where it was.', orderSaved: 'The order is saved.',
+    orderStale: 'Somebody changed this provider at the same time. The order is theirs; move the key again.',
+    left: (seconds: number) => `, ${seconds} s`, tryAgain: (seconds: number) => `It is tried again in ${seconds} s.`,
+    reasons: {
+      rate_limited: 'The provider asked to wait.', unauthorized: 'The provider refused it with 401. Replace it, or test it again.', payment_required: 'The provider wants to be paid first.',
+      forbidden: 'The provider refused it with 403.', insufficient_quota: 'No credit is left at the provider.',
+    } as Record<string, string>,
+    unreadableHint: 'It does not open with the encryption keys that are here. Bring back the key it was sealed under, or replace it.',
+  },
+
+  settings: {
+    title: 'Settings', platform: 'Platform', noneYet: 'There are no settings yet: these are the defaults.', reach: 'How it is reached', saved: 'The settings are saved.', isSet: 'is set, and not shown',
+    replace: 'Replace', replaceThis: (label: string) => `Replace ${label}`, clear: 'Clear settings', clearText: 'All settings go back to their defaults, and the secrets among them are removed.',
+    types: { openai: 'OpenAI', azure: 'Azure OpenAI', anthropic: 'Anthropic', bedrock: 'Amazon Bedrock' } as Record<string, string>,
+    fields: {
+      organization: { label: 'Organization', hint: 'Sent with every request.' }, project: { label: 'Project', hint: 'Sent with every request.' }, api_version: { label: 'API version', hint: 'Left empty: the v1 API.' },
+      region: { label: 'Region', hint: 'Such as eu-central-1.' }, model: { label: 'Model', hint: 'What requests for other models go to.' }, small_fast_model: { label: 'Small fast model' },
+      access_key: { label: 'Access key id' }, access_key_secret: { label: 'Secret access key' }, role_arn: { label: 'Role ARN' }, ambient: { label: 'Use the credentials of the server itself' },
+      first_byte_timeout: { label: 'Wait for the first byte', hint: 'Such as 30s or 5m; left empty: the default of the gateway.' }, idle_timeout: { label: 'Longest pause in an answer' }, connect_timeout: { label: 'Wait for a connection' },
+      max_concurrency: { label: 'Requests at a time', hint: 'At each replica; left empty: any number.' }, failover_on: { label: 'Go on to the next key on', hint: 'Causes, separated by spaces; left empty: all.' },
+      replay_after_send: { label: 'Try again what may have been billed', standard: true }, probe: { label: 'Try refused keys in the background', standard: true }, breaker: { label: 'Keep requests away while it does not answer', standard: true },
+      allowed_models: { label: 'Models', hint: 'Separated by spaces, such as gpt-5 or claude-*; left empty: all.' }, allowed_paths: { label: 'Paths after /v1/', hint: 'Separated by spaces; left empty: all.' },
+      proxy: { label: 'Proxy', hint: 'http://HOST:PORT or https://HOST:PORT.' }, proxy_credentials: { label: 'Proxy credentials', hint: 'USER:PASSWORD.' }, ca: { label: 'Trusted certificates', hint: 'PEM; left empty: those of the system.' },
+    } as Record<string, { label: string; hint?: string; standard?: boolean }>,
+  },
+
+  token: {
+    one: 'Token', mint: 'Mint token', name: 'Name', once: 'The token is shown this once. Gatehouse keeps a digest of it only.', sub: 'What people and tools present. Revoking one is in force at once.',
+    findOwner: 'Owner', scopes: 'Scopes', allowed: 'Providers and models', anything: 'any', lastUsed: 'Last used', expires: 'Expires', expired: 'expired', revoke: 'Revoke', revokeThis: (name: string) => `Revoke ${name}`,
+    revokeTitle: (name: string) => `Revoke ${name}?`, revokeText: 'Whoever uses it is refused from the next request on. It cannot be brought back.', used: 'It was last used', revoked: (name: string) => `${name} is revoked.`,
+    none: 'No tokens yet', noneText: 'A token is what a person or tool presents instead of a provider’s key. Give each its own, so that one can be revoked alone.', noneOf: 'There is no such user, or they have no token.',
+    minted: (name: string) => `${name} is minted`, nameHint: 'It stands in logs and records.', owner: 'Owner', ownerHint: (name: string) => `A user; left empty: ${name}.`,
+    providers: 'Providers', models: 'Models', listHint: 'Names, separated by spaces; left empty: any.', modelsHint: 'Separated by spaces, such as gpt-5 or claude-*; left empty: any.',
+    rpm: 'Requests a minute', concurrency: 'Requests at a time', anyNumber: 'Left empty: any number.',
+    scopeHints: {
+      'gateway:use': 'Send requests to models', 'gateway:passthrough': 'And to paths outside inference', 'interception:read': 'Read requests and usage', 'audit_log:read': 'Read the audit log', 'metrics:read': 'Read the metrics',
+      'ai_provider:*': 'Manage providers', 'ai_provider_key:*': 'Manage their keys', 'ai_route:*': 'Manage routes', 'api_key:*': 'Manage tokens', 'user:*': 'Manage users', 'role:*': 'Manage roles',
+      'encryption_key:*': 'See and rotate the encryption keys', 'replica:read': 'See the replicas', all: 'Everything that its owner may',
+    } as Record<string, string>,
+  },
+
+  user: {
+    one: 'User', add: 'Add user', sub: 'Who may do what, by their roles. A change is in force at once.', roles: 'Roles', added: 'Added', letIn: 'Let in', noRole: 'none', switch: (name: string) => `Let ${name} in`,
+    actions: (name: string) => `Actions for ${name}`, edit: (name: string) => `Edit ${name}`, name: 'Name', remove: 'Delete user', removeTitle: (name: string) => `Delete ${name}?`,
+    removeText: 'Their tokens are refused from the next request on. What the audit log and the requests say of them stays.', none: 'No users', noneText: 'A user is a person or a tool that has tokens, and roles that say what these may do.',
+  },
+
+  role: {
+    add: 'Make a role', sub: 'What each role can do: on all records, or on one’s own only.', matrix: 'What each role can do', permission: 'Permission', reach: { '': 'no', own: 'own', all: 'all' },
+    actions: (name: string) => `Actions for role ${name}`, edit: (name: string) => `Edit role ${name}`, name: 'Name', nameHint: 'It cannot be changed later.', description: 'What it is for',
+    grants: 'What it grants', grantsHint: 'Nobody can give what they have not.', remove: 'Delete role', removeTitle: (name: string) => `Delete role ${name}?`, removeText: 'Whoever has it can do from then on what their other roles grant.',
+    about: { owner: 'Everything', auditor: 'Reads the audit log, records and usage', 'user-admin': 'Users and their tokens', member: 'Uses the gateway; own tokens, own requests' } as Record<string, string>,
+  },
+
+  requests: {
+    none: 'No requests yet', noneOf: 'Nothing has been sent to this provider, as far as records are kept.', when: 'When', model: 'Model', firstByte: 'First byte', tokens: 'Tokens in / out', took: 'Took',
+    unknown: 'end unknown', left: 'client left', failedOver: (status: number) => `${status}, failed over`, noModel: 'no model',
+    sub: 'What reached the gateway, as it ends. No prompt and no answer is kept.', subOwn: 'What your tokens sent to the gateway, as it ends. No prompt and no answer is kept.',
+    noneText: 'Each request to the gateway is listed here the moment it is over. Point a client at a provider to see the first.',
+    live: 'live', paused: 'paused', connecting: 'connecting', pause: 'Pause', goOn: 'Go on', findModel: 'Model', findProvider: 'Provider', findToken: 'Token', status: 'Status',
+    statuses: [['2xx', 'answered'], ['error', 'any error'], ['4xx', '4xx'], ['429', '429'], ['5xx', '5xx'], ['499', 'client left']] as [string, string][],
+    endpoint: 'Endpoint', answered: 'Answered by', owner: 'Owner', client: 'Client', sizes: 'Bytes in / out', id: 'Request id', attempts: 'Attempts', noAttempt: 'It was answered without asking a provider.', outcome: 'Outcome',
+    twice: 'The provider may have billed it twice.', facts: 'Request', usage: 'Tokens used', kinds: { input: 'Input', output: 'Output', cache_read: 'From cache', cache_write: 'Into cache', reasoning: 'Reasoning' },
+  },
+
+  audit: {
+    none: 'No changes', noneText: 'Nothing is in the audit log about this.', did: (action: string, resource: string) => `${({ create: 'created', update: 'updated', delete: 'deleted', restore: 'restored', purge: 'purged', rotate: 'rotated', open: 'opened', denied: 'was denied:', login_failed: 'failed to log in:' } as Record<string, string>)[action] ?? action} ${resource.replace('api key', 'token')}`,
+    kinds: { anonymous: 'somebody' } as Record<string, string>, secret: 'changed', cleared: 'cleared', unreadable: 'was unreadable', times: (n: number) => `${n.toLocaleString('en')} times`,
+    from: (address: string) => `from ${address}`, token: (name: string) => `token ${name}`, request: (id: string) => `request ${id}`, noOrigin: 'by the server itself',
+    sub: 'Who did what. Each change leaves an entry, or is not made.', covered: (n: string) => `${n} entries are covered by the checkpoint of`, signed: 'signed', checkpoint: 'Checkpoint', export: 'Export',
+    checkpointText: 'Keep this where nobody who can write to the database can. With it, gatehouse audit verify proves that the log up to here is the one that was signed.', key: 'Public key of the signature',
+    find: 'Find actor, target or request id', resource: 'Resource', action: 'Action', since: 'Since', spans: [['hour', 'the last hour'], ['day', 'the last day'], ['week', 'the last week'], ['month', 'the last 30 days']] as [string, string][],
+    who: 'Who', what: 'What', target: 'Target', number: '#', system: '(system)',
+  },
+}

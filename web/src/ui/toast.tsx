@@ -1,0 +1,44 @@
+import { useSyncExternalStore } from 'react'
+import { s } from '../strings'
+import { Button } from './basics'
+
+interface Toast {
+  id: number
+  text: string
+  bad?: boolean
+  undo?: () => void
+}
+
+let toasts: Toast[] = []
+let next = 1
+const listeners = new Set<() => void>()
+const set = (t: Toast[]) => {
+  toasts = t
+  listeners.forEach((f) => f())
+}
+const drop = (id: number) => set(toasts.filter((t) => t.id !== id))
+
+/** toast says what happened, and offers to undo it where that can be. */
+export function toast(text: string, o: { bad?: boolean; undo?: () => void } = {}) {
+  const id = next++
+  set([...toasts.slice(-2), { id, text, ...o }])
+  setTimeout(() => drop(id), o.undo || o.bad ? 10_000 : 4_000)
+}
+
+export function Toasts() {
+  const shown = useSyncExternalStore((f) => {
+    listeners.add(f)
+    return () => listeners.delete(f)
+  }, () => toasts)
+  return (
+    <div className="toasts" role="status" aria-live="polite">
+      {shown.map((t) => (
+        <div key={t.id} className={`toast ${t.bad ? 'bad' : ''}`}>
+          <span>{t.text}</span>
+          {t.undo && <Button look="ghost" onClick={() => { drop(t.id); t.undo?.() }}>{s.undo}</Button>}
+          <Button look="ghost" onClick={() => drop(t.id)} aria-label={s.dismiss}>×</Button>
+        </div>
+      ))}
+    </div>
+  )
+}
