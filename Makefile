@@ -1,13 +1,13 @@
 # Two commands do for most purposes: make run, and make test.
 
-STAGES   := setup build check unit crash-short rotate chaos canary clients smoke
+STAGES   := setup build check unit crash-short rotate chaos canary clients console smoke
 FUZZTIME ?= 1m
 # The packages of the unit stage: those that have no stage of their own. They make
 # thousands of stores and processes, which would take long under the race detector.
-PACKAGES  = $$(go list ./... | grep -vE '/test/(canary|chaos|clients|crash|rotation)$$')
+PACKAGES  = $$(go list ./... | grep -vE '/test/(canary|chaos|clients|console|crash|rotation)$$')
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test $(STAGES) generate bench scale proofs cells rollbacks rotations chaos-long crash canary-long dist reproducible fuzz long clean
+.PHONY: help run build test $(STAGES) generate bench scale proofs cells rollbacks rotations chaos-long crash canary-long console-long screenshots dist reproducible fuzz long clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,8 +25,8 @@ test: ## install what is missing and run everything below, one after the other
 		times="$$times$$(printf '  %-11s %4d s' $$stage $$(($$(date +%s) - start)))|"; \
 	done; echo "== all passed"; echo "$$times" | tr '|' '\n'
 
-setup: ##   install PostgreSQL, Node.js, the SDKs, Claude Code and Codex, if they are missing
-	scripts/setup postgres node strace
+setup: ##   install PostgreSQL, Node.js, the SDKs, Claude Code, Codex and Chromium, if they are missing
+	scripts/setup postgres node strace web console
 
 check: ##   look at the source: format, vet, staticcheck, drift, docs, scripts
 	scripts/check
@@ -42,6 +42,9 @@ canary: ##   take marked secrets through the product, with faults, and search al
 
 clients: ##   drive the real binary with the vendors' SDKs, Claude Code and Codex, on both databases
 	scripts/with-postgres go test -count=1 -timeout 10m ./test/clients
+
+console: ##   drive the console with Chromium, through every screen and its errors
+	go test -v -count=1 -timeout 10m ./test/console
 
 rotate: ##   kill, cut off and freeze the real binary while it rotates its keys
 	go test -v -count=1 -timeout 10m ./test/rotation
@@ -85,6 +88,12 @@ rotations: ## kill the real binary 10,000 times while it rotates, its database 5
 chaos-long: ## the storm for 20 minutes, and half of it with the race detector; 15,000 changes under 200 streams; 60 bodies of 100 MiB
 	go test -v -count=1 -timeout 2h ./test/chaos -args -storm=20m -changes=15000 -bodies=60
 
+console-long: ## drive the console on PostgreSQL, too
+	scripts/with-postgres go test -v -count=1 -timeout 20m ./test/console -args -long
+
+screenshots: ## write what every screen of the console looks like, in three widths, light and dark, to bin/screenshots
+	go test -v -count=1 -timeout 10m ./test/console -args -screenshots=$(CURDIR)/bin/screenshots
+
 dist: ## build the releases into dist/
 	scripts/dist
 
@@ -102,7 +111,7 @@ long: ## what takes too long for each change: full drift of the SQL code, proofs
 	scripts/check sqlc-full
 	scripts/dist
 	scripts/dist reproducible
-	$(MAKE) --no-print-directory proofs cells rollbacks rotations chaos-long crash canary-long scale fuzz
+	$(MAKE) --no-print-directory proofs cells rollbacks rotations chaos-long crash canary-long console-long scale fuzz
 
 clean: ## remove what was built
-	rm -rf bin dist test/clients/node_modules
+	rm -rf bin dist test/clients/node_modules test/console/node_modules web/node_modules

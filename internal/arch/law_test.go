@@ -110,6 +110,7 @@ var law = map[string]rule{
 	"test/bench":              {own: []string{"internal/mockupstream", "internal/secret", "test/clients/realserver"}, forTests: true},
 	"test/canary":             {modules: []string{age, pflag}, forTests: true}, // starts servers, as internal/app's tests do
 	"test/clients":            {forTests: true},
+	"test/console":            {forTests: true},
 	"test/chaos":              {forTests: true},
 	"test/crash":              {modules: []string{libc}, forTests: true}, // a VFS of SQLite is written in the types of libc
 	"test/rotation":           {forTests: true},
