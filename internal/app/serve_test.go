@@ -299,7 +299,7 @@ func TestEveryPathAnswers(t *testing.T) {
 	t.Parallel()
 	r := start(t, dataDir(t))
 	for path, want := range map[string]string{
-		"/": "200 text/html; charset=utf-8", "/page.css": "200 text/css; charset=utf-8", "/nope": "404 text/plain; charset=utf-8",
+		"/": "200 text/html; charset=utf-8", "/providers": "200 text/html; charset=utf-8", "/theme.js": "200 text/javascript; charset=utf-8", "/nope.txt": "404 text/plain; charset=utf-8",
 		"/api": "404 application/problem+json", "/api/v1/nope": "404 application/problem+json", "/healthz": "200 application/json",
 		"/readyz": "200 application/json", "/ai": "401 application/json", "/ai/": "401 application/json", "/ai/v1/models": "401 application/json",
 		"/api/v1/openapi.json": "200 application/json", "/api/v1/../../healthz": "404 application/problem+json",

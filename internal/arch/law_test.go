@@ -174,7 +174,7 @@ var guarded = map[string]guard{
 	// the encryption keys. Rigs do, too, to drive the real binary; the tests of
 	// internal/app, to kill a restore in a process of its own and to drill pg_dump
 	// and pg_restore; those of internal/journal, to kill a process that writes it; those of test/rotation, a PostgreSQL that they may stop.
-	"os/exec": {packages: []string{"internal/keyring/command", "test/bench", "test/clients/realserver"}, tests: []string{"cmd/gatehouse", "internal/app", "internal/journal", "internal/store/dbauthz", "test/canary", "test/clients", "test/rotation"}},
+	"os/exec": {packages: []string{"internal/keyring/command", "test/bench", "test/clients/realserver"}, tests: []string{"cmd/gatehouse", "internal/app", "internal/journal", "internal/store/dbauthz", "test/canary", "test/clients", "test/console", "test/rotation"}},
 	"plugin":  {},
 	// What SQLite writes is recorded by a VFS, which stands in memory of C.
 	"unsafe": {tests: []string{"test/crash"}},
