@@ -52,7 +52,10 @@ func (r *restoring) amend(ctx context.Context) (err error) {
 	}
 	if err == nil {
 		err = db.Update(ctx, authn.Recovery, func(tx store.Tx) error {
-			return tx.Audit.Observe(ctx, []store.AuditEntry{r.entry()})
+			if err := tx.Audit.Observe(ctx, []store.AuditEntry{r.entry()}); err != nil {
+				return err
+			}
+			return endSessions(ctx, tx)
 		})
 	}
 	if err = errors.Join(err, b.Close()); err != nil {
@@ -62,6 +65,21 @@ func (r *restoring) amend(ctx context.Context) (err error) {
 		return fmt.Errorf("close the copy: %w", err)
 	}
 	r.done("written down")
+	return nil
+}
+
+// endSessions ends those that the backup has: which of them ended since is not in
+// it, and to sign in again costs little.
+func endSessions(ctx context.Context, tx store.Tx) error {
+	all, err := tx.Sessions.List(ctx, store.Query{})
+	if err != nil {
+		return err
+	}
+	for _, s := range all {
+		if _, err := tx.Sessions.Delete(ctx, s.ID); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

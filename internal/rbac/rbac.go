@@ -170,7 +170,7 @@ const (
 	// it.
 	SystemVerifier Role = "system:verifier"
 	// SystemRecovery makes an owner of a user again, at the machine, and writes
-	// down that a backup was restored there.
+	// down that a backup was restored there, whose sessions it ends.
 	SystemRecovery Role = "system:recovery"
 	// SystemArchivist removes audit entries and records of requests that are past
 	// their retention.
@@ -231,7 +231,7 @@ var roles = map[Role]Grants{
 	SystemKeyholder: everywhere(Permission{EncryptionKey, Read}, Permission{Replica, Update}),
 	SystemRecovery: everywhere(
 		Permission{User, Create}, Permission{User, Read}, Permission{User, Update}, Permission{APIKey, Create},
-		Permission{Password, Delete}, Permission{Password, Read}, Permission{AuditLog, Create}),
+		Permission{Password, Delete}, Permission{Password, Read}, Permission{Session, Read}, Permission{Session, Delete}, Permission{AuditLog, Create}),
 	SystemKeyWatcher: everywhere(Permission{AIProviderKey, Use}, Permission{Replica, Read}),
 	SystemVerifier:   everywhere(Permission{AuditLog, Read}),
 	SystemArchivist:  everywhere(Permission{AuditLog, Read}, Permission{AuditLog, Delete}, Permission{Interception, Delete}),
