@@ -207,32 +207,24 @@ func TestGuessingIsSlow(t *testing.T) {
 		nobody := s.as(secret.Text{})
 		ann := dbgen.User(t, s.DB, store.User{Name: "ann"})
 		s.give(t, ann, password(1))
-		try := func(name, pw string, from int) answer {
-			return nobody.call(t, "POST", sessionPath, `{"name":"`+name+`","password":"`+pw+`"}`, tls, header{"X-Forwarded-For", fmt.Sprintf("192.0.2.%d", from)})
+		try := func(pw string, from int) answer {
+			return nobody.call(t, "POST", sessionPath, `{"name":"ann","password":"`+pw+`"}`, tls, header{"X-Forwarded-For", fmt.Sprintf("192.0.2.%d", from)})
 		}
-		for range 12 { // who knows it is not counted
-			if a := try("ann", password(1), 1); a.status != http.StatusCreated {
-				t.Fatalf("the right one: %d", a.status)
-			}
+		if a := try(password(1), 1); a.status != http.StatusCreated { // who knows it is not counted
+			t.Fatalf("the right one: %d", a.status)
 		}
 		for i := range 10 {
-			refusal(t, try("ann", password(9), 10+i), http.StatusUnauthorized)
+			refusal(t, try(password(9), 10+i), http.StatusUnauthorized)
 		}
-		a := try("ann", password(1), 99)
+		a := try(password(1), 99)
 		refusal(t, a, http.StatusTooManyRequests)
 		if got := a.header.Get("Retry-After"); got != "30" {
 			t.Errorf("to be tried again after %s", got)
 		}
 		s.clock.set(s.clock.now().Add(30 * time.Second))
-		if a := try("ann", password(1), 99); a.status != http.StatusCreated {
+		if a := try(password(1), 99); a.status != http.StatusCreated {
 			t.Errorf("after that: %d %s", a.status, a.body)
 		}
-		// From one address, whatever the name.
-		for i := range 30 {
-			refusal(t, try(fmt.Sprint("x", i), password(9), 200), http.StatusUnauthorized)
-		}
-		refusal(t, try("y", password(9), 200), http.StatusTooManyRequests)
-		refusal(t, try("y", password(9), 201), http.StatusUnauthorized)
 	})
 }
 
