@@ -102,7 +102,7 @@ func (t credentials) ByTokenHash(ctx context.Context, hash [32]byte) (store.APIK
 }
 
 func (t credentials) ByUser(ctx context.Context, ref string) (store.Person, error) {
-	u, err := users{t.tx}.Get(ctx, ref)
+	u, err := users(t).Get(ctx, ref)
 	if err != nil {
 		return store.Person{}, err
 	}
@@ -119,7 +119,7 @@ func (t credentials) BySessionHash(ctx context.Context, hash [32]byte) (store.Se
 }
 
 func (t credentials) person(ctx context.Context, u store.User) (store.Person, error) {
-	pw, err := passwords{t.tx}.Get(ctx, u.ID)
+	pw, err := passwords(t).Get(ctx, u.ID)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return store.Person{}, err
 	}
