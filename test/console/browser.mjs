@@ -60,6 +60,13 @@ export async function api(method, path, body, headers = {}) {
   return text ? JSON.parse(text) : null
 }
 
+/** models asks the gateway what there is. */
+export async function models(token, provider = 'openai') {
+  const res = await fetch(`${told.url}/ai/${provider}/v1/models`, { headers: { Authorization: `Bearer ${token}` } })
+  await res.arrayBuffer()
+  return res.status
+}
+
 /** chat sends a request to the gateway. */
 export async function chat(token, provider = 'openai') {
   const res = await fetch(`${told.url}/ai/${provider}/v1/chat/completions`, {

@@ -2,7 +2,7 @@
 // see, and then looks at the screen with axe and at what the browser logged.
 import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
-import { accessible, api, chat, fits, launch, open, told } from './browser.mjs'
+import { accessible, api, chat, fits, launch, models, open, told } from './browser.mjs'
 
 const browser = await launch()
 const { context, page, faults } = await open(browser)
@@ -29,22 +29,51 @@ const field = (name) => page.getByLabel(name, { exact: true })
 const sees = (text) => page.getByText(text).first().waitFor()
 const go = (path) => page.evaluate((p) => { history.pushState(null, '', p); dispatchEvent(new PopStateEvent('popstate')) }, path)
 
+const secret = (name) => page.getByLabel(name, { exact: true })
+const password = 'a gate and four towers'
 let firstToken = ''
+
+/** signIn takes the form from where it is. */
+async function signIn(where, credentials) {
+  const token = where.getByRole('button', { name: 'Sign in with a token' })
+  if (credentials.token && (await token.count())) await token.click()
+  for (const [label, value] of Object.entries(credentials)) await where.getByLabel(label[0].toUpperCase() + label.slice(1), { exact: true }).fill(value)
+  await where.getByRole('button', { name: 'Sign in', exact: true }).click()
+}
 
 await step('a deep link asks who it is first', async () => {
   await page.goto(`${told.url}/`)
-  await sees('The first owner finds one')
+  await page.getByRole('heading', { name: 'Sign in' }).waitFor()
+})
+
+await step('a wrong password is refused beside the form', async () => {
+  await signIn(page, { name: 'owner', password: 'not the one' })
+  await page.getByRole('alert').waitFor()
 })
 
 await step('a token that is none is refused beside the form', async () => {
-  await field('Token').fill('gate_nonsense')
-  await button('Sign in').click()
+  await signIn(page, { token: 'gate_nonsense' })
   await page.getByRole('alert').waitFor()
 })
 
 await step('the owner signs in, and an empty installation begins with the first steps', async () => {
-  await field('Token').fill(told.ownerToken)
-  await button('Sign in').click()
+  await signIn(page, { token: told.ownerToken })
+  await sees('Welcome to your Gatehouse')
+})
+
+await step('the owner sets a password, and a short one is refused beside its field', async () => {
+  await secret('New password').fill('short')
+  await secret('New password again').fill('short')
+  await button('Set a password').last().click()
+  await page.locator('.field:has(label:text-is("New password")) .error').waitFor()
+  await secret('New password').fill(password)
+  await secret('New password again').fill(password)
+  await button('Set a password').last().click()
+  await sees('The file owner-token has been removed')
+})
+
+await step('a page that is loaded again is still signed in', async () => {
+  await page.reload()
   await sees('Welcome to your Gatehouse')
 })
 
@@ -143,6 +172,7 @@ await step('keys are put in order by pointer', async () => {
 await step('a key that is rate limited cools, and says for how long', async () => {
   await api('PATCH', '/api/v1/ai/providers/openai', { api_keys: (await api('GET', '/api/v1/ai/providers/openai')).api_keys.sort((a) => (a.label === 'overflow' ? -1 : 1)).map(({ id }) => ({ id })) })
   assert.equal(await chat(firstToken), 200)
+  assert.equal(await models(firstToken), 200) // of no model, so that the key cools as a whole
   await page.getByText(/^cooling, \d+ s$/).waitFor()
 })
 
@@ -285,6 +315,59 @@ await step('a deleted provider is named by what goes with it, and can be restore
   await page.getByText('This provider was deleted').waitFor({ state: 'detached' })
 })
 
+await step('a route is made, and a change under one’s hands shows what is there', async () => {
+  await page.getByRole('link', { name: 'Routes', exact: true }).click()
+  await sees('No routes yet')
+  await button('Add route').first().click()
+  const dialog = page.getByRole('dialog')
+  await dialog.getByLabel('Name', { exact: true }).fill('fast')
+  await field('Provider of target 1').fill('nobody')
+  await field('Model of target 1').fill('mock-gpt')
+  await dialog.getByRole('button', { name: 'Add route' }).click()
+  await dialog.locator('fieldset .error').waitFor()
+  await accessible(page, 'a route with an error')
+  await field('Provider of target 1').fill('openai')
+  await button('One more target').click()
+  await field('Provider of target 2').fill('many-000')
+  await field('Model of target 2').fill('mock-gpt')
+  await field('Move target 2 up').click()
+  await dialog.getByRole('button', { name: 'Add route' }).click()
+  await page.getByText('many-000/mock-gpt').waitFor()
+  assert.deepEqual((await api('GET', '/api/v1/ai/routes/fast')).targets.map((t) => t.provider), ['many-000', 'openai'])
+  await page.getByRole('button', { name: 'Actions for route fast' }).click()
+  await page.getByRole('menuitem', { name: 'Edit' }).click()
+  await api('PATCH', '/api/v1/ai/routes/fast', { targets: [{ provider: 'openai', model: 'theirs' }] })
+  await field('What it is for').fill('mine')
+  await button('Save').click()
+  await dialog.getByText('openai/theirs').waitFor()
+  await button('Take what is there').click()
+  await field('What it is for').fill('agreed')
+  await button('Save').click()
+  await page.getByRole('row', { name: /agreed/ }).getByText('openai/theirs').waitFor()
+})
+
+await step('the encryption keys are rotated, and every secret is verified', async () => {
+  await page.getByRole('link', { name: 'Encryption', exact: true }).click()
+  await page.getByText('no rotation under way').waitFor()
+  await button('Rotate keys').click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Rotate keys' }).click()
+  await page.getByText('retired').first().waitFor({ timeout: 30_000 })
+  await button('Verify secrets').click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Verify secrets' }).click()
+  await page.getByText(/^all \d+ secrets? opens?, |^all \d+ secrets? open, /).waitFor()
+  await page.keyboard.press('Escape')
+})
+
+await step('the overview has the last day, and moves as requests end', async () => {
+  await page.getByRole('link', { name: 'Overview', exact: true }).click()
+  const requests = page.locator('.numbers dd').first()
+  await requests.waitFor()
+  const before = Number(await requests.innerText())
+  await api('PATCH', '/api/v1/ai/providers/openai', { enabled: true })
+  await chat(firstToken)
+  await page.waitForFunction((n) => Number(document.querySelector('.numbers dd')?.textContent) > n, before, { timeout: 4000 })
+})
+
 await step('a token is minted, shown once, and revoked', async () => {
   await page.getByRole('link', { name: 'Tokens', exact: true }).click()
   await page.getByText('my-laptop').waitFor()
@@ -356,12 +439,39 @@ await step('the audit log is filtered by the address, and exported', async () =>
   await page.keyboard.press('Escape')
 })
 
+await step('a session that the server ends asks to sign in again, and leads back', async () => {
+  const { items } = await api('GET', '/api/v1/sessions')
+  for (const session of items) await api('DELETE', `/api/v1/sessions/${session.id}`)
+  await go('/tokens')
+  await sees('Your session has ended.')
+  await signIn(page, { name: 'owner', password })
+  await page.getByRole('heading', { name: 'Tokens' }).waitFor()
+})
+
+await step('a user is given a password, and must choose another', async () => {
+  await api('POST', '/api/v1/users', { name: 'kim', roles: ['member'] })
+  await go('/users')
+  await page.getByRole('button', { name: 'Actions for kim' }).click()
+  await page.getByRole('menuitem', { name: 'Set password' }).click()
+  await secret('New password').fill('given by the owner')
+  await page.getByRole('dialog').getByRole('button', { name: 'Set password' }).click()
+  await sees('The password is saved.')
+  await button('Sign out').click()
+  await signIn(page, { name: 'kim', password: 'given by the owner' })
+  await page.getByRole('heading', { name: 'Choose a password' }).waitFor()
+  await secret('Password until now').fill('given by the owner')
+  await secret('New password').fill('known to kim alone')
+  await secret('New password again').fill('known to kim alone')
+  await button('Save').click()
+  await page.getByRole('link', { name: 'Tokens', exact: true }).waitFor()
+  assert.equal(await page.getByRole('link', { name: 'Users', exact: true }).count(), 0)
+})
+
 await step('a role that may read nothing is shown nothing', async () => {
   await api('POST', '/api/v1/users', { name: 'sofia', roles: ['auditor'] })
   const { token } = await api('POST', '/api/v1/tokens', { name: 'sofia', owner: 'sofia', scopes: ['all'] })
   await button('Sign out').click()
-  await field('Token').fill(token)
-  await button('Sign in').click()
+  await signIn(page, { token })
   await page.getByRole('link', { name: 'Requests', exact: true }).waitFor()
   assert.equal(await page.getByRole('link', { name: 'Providers', exact: true }).count(), 0)
   await go('/providers')
@@ -379,19 +489,19 @@ async function pictures() {
   const provider = (await api('GET', '/api/v1/ai/providers?search=openai')).items[0]
   await api('PATCH', '/api/v1/ai/providers/openai', { enabled: true, api_keys: [{ api_key: told.limitedKey }, { api_key: told.goodKey }] })
   for (let i = 0; i < 12; i++) await chat(firstToken)
+  await models(firstToken)
   const request = (await api('GET', '/api/v1/interceptions')).items[0]
-  const screens = { welcome: '/welcome', providers: '/providers', provider: '/providers/openai', settings: '/providers/openai?tab=settings', changes: '/providers/openai?tab=changes', requests: '/requests', tokens: '/tokens', users: '/users', roles: '/roles', audit: '/audit', request: `/requests/${request.id}` }
+  const screens = { overview: '/overview', routes: '/routes', encryption: '/encryption', welcome: '/welcome', providers: '/providers', provider: '/providers/openai', settings: '/providers/openai?tab=settings', changes: '/providers/openai?tab=changes', requests: '/requests', tokens: '/tokens', users: '/users', roles: '/roles', audit: '/audit', request: `/requests/${request.id}` }
   assert.ok(provider)
   for (const width of [360, 1280, 2560]) {
     for (const scheme of ['light', 'dark']) {
       const shot = await open(browser, { viewport: { width, height: width === 2560 ? 1300 : 820 }, colorScheme: scheme })
       const save = (name) => shot.page.screenshot({ path: `${told.screenshots}/${name}-${width}-${scheme}.png` })
       await shot.page.goto(`${told.url}/`)
-      await shot.page.getByLabel('Token', { exact: true }).waitFor()
+      await shot.page.getByRole('heading', { name: 'Sign in' }).waitFor()
       await save('signin')
-      await shot.page.getByLabel('Token', { exact: true }).fill(told.ownerToken)
-      await shot.page.getByRole('button', { name: 'Sign in' }).click()
-      await shot.page.getByRole('main').waitFor()
+      await signIn(shot.page, { name: 'owner', password })
+      await shot.page.getByRole('navigation').waitFor()
       for (const [name, path] of Object.entries(screens)) {
         await shot.page.evaluate((p) => { history.pushState(null, '', p); dispatchEvent(new PopStateEvent('popstate')) }, path)
         await shot.page.getByRole('heading', { level: 1 }).waitFor()

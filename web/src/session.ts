@@ -1,17 +1,23 @@
 import { useSyncExternalStore } from 'react'
-import { api, bearer, ok, watchAnswers, type Schemas } from './api/client'
+import { api, asProblem, ok, watchAnswers, type Schemas } from './api/client'
 
 /** Who is who uses the console, and what they may do. */
-export type Who = Schemas['Me']
+export type Who = Schemas['SignedIn']
 
-let who: Who | null = null
-let ended = false
+interface State {
+  /** who is undefined until the server has said it, and null while nobody is signed in. */
+  who: Who | null | undefined
+  /** ended says that there was a session, which the server ended. */
+  ended: boolean
+  /** unreached says that the server could not be asked. */
+  unreached: boolean
+}
+
+let state: State = { who: undefined, ended: false, unreached: false }
 const listeners = new Set<() => void>()
 
-function set(next: Who | null, over: boolean) {
-  if (next === who && over === ended) return
-  who = next
-  ended = over
+function set(next: Partial<State>) {
+  state = { ...state, ...next }
   listeners.forEach((f) => f())
 }
 
@@ -21,34 +27,38 @@ const subscribe = (f: () => void) => {
 }
 
 watchAnswers((status) => {
-  if (status === 401 && who) {
-    bearer.token = ''
-    set(null, true)
-  }
+  if (status === 401 && state.who) set({ who: null, ended: true })
 })
 
-/** signIn begins a session with a token, which stays in the memory of this page. */
-export async function signIn(token: string): Promise<Who> {
-  bearer.token = token
+/** load asks the server who is signed in at this browser: the cookie is not for scripts to see. */
+export async function load(): Promise<void> {
   try {
-    const me = await ok(api.GET('/api/v1/me'))
-    set(me, false)
-    return me
+    set({ who: await ok(api.GET('/api/v1/session')), unreached: false })
   } catch (e) {
-    bearer.token = ''
-    throw e
+    if (asProblem(e).status === 401) set({ who: null, unreached: false })
+    else set({ unreached: true })
   }
+}
+
+export type Credentials = { name: string; password: string } | { token: string }
+
+/** signIn begins a session. What was presented is not kept. */
+export async function signIn(body: Credentials): Promise<void> {
+  set({ who: await ok(api.POST('/api/v1/session', { body })), ended: false })
 }
 
 export async function signOut(): Promise<void> {
-  bearer.token = ''
-  set(null, false)
+  try {
+    await ok(api.DELETE('/api/v1/session'))
+  } catch (e) {
+    if (asProblem(e).status !== 401) throw e
+  }
+  set({ who: null, ended: false })
 }
 
-export const useWho = () => useSyncExternalStore(subscribe, () => who)
+export const useSession = () => useSyncExternalStore(subscribe, () => state)
 
-/** useEnded says whether there was a session that the server ended. */
-export const useEnded = () => useSyncExternalStore(subscribe, () => ended)
+export const useWho = () => useSession().who ?? null
 
 /** may reports whether all of these permissions are there, on all records or on one's own. */
 export function may(w: Who | null, ...permissions: string[]): boolean {

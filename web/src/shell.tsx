@@ -1,11 +1,12 @@
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect, useState, useSyncExternalStore } from 'react'
-import { api, ok, watchAnswers } from './api/client'
-import { may, signOut, useWho } from './session'
-import { SignIn } from './screens/signin'
+import { api, asProblem, ok, watchAnswers } from './api/client'
+import { load, may, signOut, useSession, useWho } from './session'
+import { MustChange, SetPassword, SignIn } from './screens/signin'
 import { s } from './strings'
 import { Button } from './ui/basics'
+import { toast } from './ui/toast'
 import { Dialog } from './ui/dialog'
 import { Empty } from './ui/list'
 import { Time } from './ui/time'
@@ -22,7 +23,9 @@ interface Place {
 const places: { title?: string; items: Place[] }[] = [
   {
     items: [
+      { to: '/overview', text: s.nav.overview, key: 'h', needs: ['interception:read'] },
       { to: '/providers', text: s.nav.providers, key: 'p', needs: ['ai_provider:read', 'ai_provider_key:read'] },
+      { to: '/routes', text: s.nav.routes, key: 'o', needs: ['ai_route:read'] },
       { to: '/requests', text: s.nav.requests, key: 'q', needs: ['interception:read'] },
     ],
   },
@@ -36,7 +39,10 @@ const places: { title?: string; items: Place[] }[] = [
   },
   {
     title: s.nav.trust,
-    items: [{ to: '/audit', text: s.nav.audit, key: 'a', needs: ['audit_log:read'] }],
+    items: [
+      { to: '/audit', text: s.nav.audit, key: 'a', needs: ['audit_log:read'] },
+      { to: '/encryption', text: s.nav.encryption, key: 'e', needs: ['encryption_key:read', 'replica:read'] },
+    ],
   },
 ]
 
@@ -51,9 +57,15 @@ export const Mark = () => (
 
 /** Shell is what is around each screen: who is signed in, where one can go, whether the server is there. */
 export function Shell() {
-  const who = useWho()
+  const { who, unreached } = useSession()
   const path = useRouterState({ select: (r) => r.location.pathname })
   const queries = useQueryClient()
+  useEffect(() => void load(), [])
+  useEffect(() => { // the server was away when the page came
+    if (!unreached) return
+    const t = setInterval(() => void load(), 1000)
+    return () => clearInterval(t)
+  }, [unreached])
   useEffect(() => {
     if (!who) queries.clear() // nothing of one user is there for the next
   }, [who, queries])
@@ -61,7 +73,9 @@ export function Shell() {
     document.title = `${s.titles[path.split('/')[1] ?? ''] ?? s.titles['']} · Gatehouse`
     document.querySelector<HTMLElement>('nav.open')?.classList.remove('open')
   }, [path, who])
+  if (who === undefined) return <Away />
   if (!who) return <><Away /><SignIn /></>
+  if (who.password_must_change) return <><Away /><MustChange /></>
   return (
     <>
       <a className="skip" href="#main">{s.nav.skip}</a>
@@ -96,12 +110,29 @@ function Navigation() {
           </div>
         ))}
         <div className="foot">
-          <p><b>{who?.name}</b></p>
+          <p><b>{who?.name}</b>{who && who.roles.length > 0 && ` · ${who.roles.join(', ')}`}</p>
           {version.data && <p>Gatehouse {version.data.version}</p>}
-          <div className="row wrap"><Theme /><Button look="ghost" onClick={() => void signOut()}>{s.nav.signOut}</Button></div>
+          <div className="row wrap"><Theme /><Password /><Button look="ghost" onClick={() => void signOut().catch((e: unknown) => toast(s.problem(asProblem(e).status, asProblem(e).detail), { bad: true }))}>{s.nav.signOut}</Button></div>
         </div>
       </div>
     </nav>
+  )
+}
+
+function Password() {
+  const [open, setOpen] = useState(false)
+  const { who } = useSession()
+  const title = who?.password_set ? s.password.change : s.password.set
+  return (
+    <>
+      <Button look="ghost" onClick={() => setOpen(true)}>{title}</Button>
+      {open && (
+        <Dialog title={title} onClose={() => setOpen(false)}>
+          <p className="text">{s.password.others}</p>
+          <SetPassword action={title} onCancel={() => setOpen(false)} onDone={() => { setOpen(false); toast(s.password.saved) }} />
+        </Dialog>
+      )}
+    </>
   )
 }
 

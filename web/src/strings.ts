@@ -8,7 +8,7 @@ export const s = {
   away: 'The server does not answer. What is shown was read before that, since',
 
   titles: {
-    '': 'Overview', welcome: 'Welcome', providers: 'Providers', routes: 'Routes', requests: 'Requests', tokens: 'Tokens', users: 'Users', roles: 'Roles', audit: 'Audit', encryption: 'Encryption',
+    '': 'Overview', overview: 'Overview', welcome: 'Welcome', providers: 'Providers', routes: 'Routes', requests: 'Requests', tokens: 'Tokens', users: 'Users', roles: 'Roles', audit: 'Audit', encryption: 'Encryption',
   } as Record<string, string>,
 
   problem(status: number, detail: string): string {
@@ -45,11 +45,18 @@ export const s = {
 
   signIn: {
     title: 'Sign in', action: 'Sign in', ended: 'Your session has ended. Sign in again to go on where you were.',
-    token: 'Token', tokenHint: 'The first owner finds one in the file owner-token of the data directory. It is kept in this page only, until it is closed or reloaded.',
+    name: 'Name', password: 'Password', token: 'Token', tokenHint: 'The first owner finds one in the file owner-token of the data directory. It is taken in exchange for a session, and not kept.',
+    byToken: 'Sign in with a token', byPassword: 'Sign in with a password',
+  },
+  password: {
+    current: 'Password until now', next: 'New password', again: 'New password again', hint: 'Of 12 characters or more: a few words do.', differ: 'The two are not the same.',
+    set: 'Set a password', change: 'Change password', others: 'All your other sessions end.', saved: 'The password is saved.',
+    must: 'Choose a password', mustText: 'Somebody else gave you the one that you signed in with. Choose one that only you know.',
   },
 
   welcome: {
-    title: 'Welcome to your Gatehouse', sub: 'Three steps to the first request. Everything can be changed later.',
+    title: 'Welcome to your Gatehouse', sub: 'Four steps to the first request. Everything can be changed later.',
+    password: 'Set your password', passwordSet: 'Set. The file owner-token has been removed; its token works until it is revoked.', passwordText: 'With it you sign in from now on.',
     provider: 'Add a provider', token: 'Mint a token', client: 'Point a client at it',
     tokenHint: 'What a person or tool presents instead of the provider’s key. This one may use the gateway, and nothing else.',
     minted: (name: string) => `${name} is minted. It stands in the lines below, this once.`,
@@ -71,7 +78,8 @@ export const s = {
     host: 'Host', on: 'On', switch: (name: string) => `Send requests to ${name}`,
     none: 'No provider yet', noneText: 'A provider is where requests go: OpenAI, Anthropic, a model on your own machine, or anything that speaks their APIs.',
     preset: 'Start from', name: 'Name', nameHint: 'Stands in its URLs. It cannot be changed later.', displayName: 'Name for people', type: 'API', baseURL: 'Base URL',
-    types: { openai: 'OpenAI', anthropic: 'Anthropic Messages' }, openaiURL: 'As the SDK takes it, with /v1.', anthropicURL: 'As the SDK takes it, without /v1.',
+    types: { openai: 'OpenAI', anthropic: 'Anthropic Messages', gemini: 'Google Gemini' },
+    urls: { openai: 'As the SDK takes it, with /v1.', anthropic: 'As the SDK takes it, without /v1.', gemini: 'As the SDK takes it, without a version.' },
     connection: 'Connection', api: 'API', strategy: 'Strategy', revision: 'Revision', strategies: { in_order: 'In order', weighted: 'By weight', least_loaded: 'Least loaded' },
     test: 'Test keys', testAgain: 'Test again', testing: 'Trying the keys…', tested: (time: string) => `tested, ${time}`, took: 'Took', testTitle: (name: string) => `Keys of ${name}`,
     editTitle: (name: string) => `Edit ${name}`, requests: 'Requests', changes: 'Changes',
@@ -110,7 +118,7 @@ export const s = {
   settings: {
     title: 'Settings', platform: 'Platform', noneYet: 'There are no settings yet: these are the defaults.', reach: 'How it is reached', saved: 'The settings are saved.', isSet: 'is set, and not shown',
     replace: 'Replace', replaceThis: (label: string) => `Replace ${label}`, clear: 'Clear settings', clearText: 'All settings go back to their defaults, and the secrets among them are removed.',
-    types: { openai: 'OpenAI', azure: 'Azure OpenAI', anthropic: 'Anthropic', bedrock: 'Amazon Bedrock' } as Record<string, string>,
+    types: { openai: 'OpenAI', azure: 'Azure OpenAI', anthropic: 'Anthropic', bedrock: 'Amazon Bedrock', gemini: 'Google Gemini' } as Record<string, string>,
     fields: {
       organization: { label: 'Organization', hint: 'Sent with every request.' }, project: { label: 'Project', hint: 'Sent with every request.' }, api_version: { label: 'API version', hint: 'Left empty: the v1 API.' },
       region: { label: 'Region', hint: 'Such as eu-central-1.' }, model: { label: 'Model', hint: 'What requests for other models go to.' }, small_fast_model: { label: 'Small fast model' },
@@ -121,6 +129,31 @@ export const s = {
       allowed_models: { label: 'Models', hint: 'Separated by spaces, such as gpt-5 or claude-*; left empty: all.' }, allowed_paths: { label: 'Paths after /v1/', hint: 'Separated by spaces; left empty: all.' },
       proxy: { label: 'Proxy', hint: 'http://HOST:PORT or https://HOST:PORT.' }, proxy_credentials: { label: 'Proxy credentials', hint: 'USER:PASSWORD.' }, ca: { label: 'Trusted certificates', hint: 'PEM; left empty: those of the system.' },
     } as Record<string, { label: string; hint?: string; standard?: boolean }>,
+  },
+
+  route: {
+    one: 'Route', add: 'Add route', sub: 'Models of your own at /ai/v1: each leads to models of providers, and goes on to the next when one fails.', targets: 'Targets', actions: (name: string) => `Actions for route ${name}`,
+    switch: (name: string) => `Serve ${name}`, edit: (name: string) => `Edit route ${name}`, name: 'Name', nameHint: 'The model that clients ask for. It cannot be changed later.', targetsHint: 'Where it leads, in failover order',
+    providerOf: (n: number) => `Provider of target ${n}`, modelOf: (n: number) => `Model of target ${n}`, weightOf: (n: number) => `Weight of target ${n}`, up: (n: number) => `Move target ${n} up`, drop: (n: number) => `Drop target ${n}`, more: 'One more target',
+    share: (n: number) => `weight ${n}`, states: { ready: 'ready', disabled: 'provider disabled', not_served: 'not served', deleted: 'provider deleted' },
+    stale: 'Somebody else changed this route after you opened it. On the server it leads now to:', remove: 'Delete route', removeTitle: (name: string) => `Delete ${name}?`, removeText: 'Requests for it get 404 from then on. It cannot be brought back.',
+    none: 'No routes yet', noneText: 'A route is a model name of your own, such as fast, that leads to a model of a provider, with others to fall back on. Clients keep the name while you change what is behind it.',
+  },
+
+  encryption: {
+    sub: 'Every secret is sealed under a data key, and the data keys by one that is not in the database.', keys: 'Data keys', none: 'No data keys', purpose: 'Purpose', kek: 'Wrapped by', secrets: 'Secrets', made: 'Made',
+    purposes: { seal: 'seals secrets', fingerprint: 'finds duplicates', sign: 'signs the audit log' }, states: { primary: 'primary', active: 'in use', pending: 'pending', retired: 'retired' },
+    rotation: 'Rotation', rotations: { idle: 'no rotation under way', requested: 'about to begin', distributing: 'every replica is given the new key', resealing: 'secrets are sealed again' },
+    done: (n: number, of: number) => `${n.toLocaleString('en')} of ${plural(of, 'secret')} ${n === 1 ? 'is' : 'are'} sealed under the primary key`, rotate: 'Rotate keys', mode: 'What is renewed', full: 'Everything', rewrap: 'The wrapping only',
+    modeHints: { full: 'A new data key; every secret is sealed again, while Gatehouse serves.', rewrap: 'The data keys stay, and are wrapped by the newest key-encrypting key.' },
+    verify: 'Verify secrets', verifyText: 'Tries every stored secret, and holds each to the audit log: what was put back, removed or planted behind the server’s back is found.',
+    found: (n: number, of: number) => (n === 0 ? `all ${plural(of, 'secret')} open, and are the latest` : `${plural(n, 'thing')} wrong with ${plural(of, 'secret')}`),
+  },
+
+  overview: {
+    sub: 'The last 24 hours, as they go on.', requests: 'Requests', errors: 'Errors', more: 'Further attempts', firstByte: 'First byte, mean', tokens: 'Tokens in / out', byHour: 'Requests by the hour', hour: 'Hour',
+    most: (n: number) => `Requests of each of the last 24 hours; the most in one is ${n.toLocaleString('en')}. The table below has the numbers.`, of: (n: number, bad: number) => `${plural(n, 'request')}, ${plural(bad, 'error')}`,
+    dayAgo: '24 hours ago', now: 'now', asTable: 'As a table', health: 'Providers in use', noneOn: 'No provider is switched on.', models: 'Models asked for most',
   },
 
   token: {
@@ -140,7 +173,7 @@ export const s = {
 
   user: {
     one: 'User', add: 'Add user', sub: 'Who may do what, by their roles. A change is in force at once.', roles: 'Roles', added: 'Added', letIn: 'Let in', noRole: 'none', switch: (name: string) => `Let ${name} in`,
-    actions: (name: string) => `Actions for ${name}`, edit: (name: string) => `Edit ${name}`, name: 'Name', remove: 'Delete user', removeTitle: (name: string) => `Delete ${name}?`,
+    actions: (name: string) => `Actions for ${name}`, edit: (name: string) => `Edit ${name}`, name: 'Name', password: 'Set password', passwordOf: (name: string) => `Password of ${name}`, passwordText: 'They sign in with it once, and must choose another then. All their sessions end.', remove: 'Delete user', removeTitle: (name: string) => `Delete ${name}?`,
     removeText: 'Their tokens are refused from the next request on. What the audit log and the requests say of them stays.', none: 'No users', noneText: 'A user is a person or a tool that has tokens, and roles that say what these may do.',
   },
 

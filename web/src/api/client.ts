@@ -57,12 +57,8 @@ export function watchAnswers(w: Watcher): () => void {
 }
 const seen = (status: number) => watchers.forEach((w) => w(status))
 
-/** bearer is the token of the session. It is kept nowhere else. */
-export const bearer = { token: '' }
-
-/** request is fetch, as whoever is signed in, with the answers watched. */
+/** request is fetch, with the answers watched. Who is signed in stands in a cookie. */
 export async function request(input: Request): Promise<Response> {
-  if (bearer.token) input.headers.set('Authorization', `Bearer ${bearer.token}`)
   try {
     const res = await fetch(input)
     seen(res.status)

@@ -82,12 +82,17 @@ function Connection({ provider: p }: { provider: Provider }) {
   )
 }
 
+// What the vendors' SDKs read.
+const variables: Record<Provider['type'], [url: string, key: string]> = {
+  openai: ['OPENAI_BASE_URL', 'OPENAI_API_KEY'], anthropic: ['ANTHROPIC_BASE_URL', 'ANTHROPIC_API_KEY'], gemini: ['GOOGLE_GEMINI_BASE_URL', 'GEMINI_API_KEY'],
+}
+
 function Use({ provider: p }: { provider: Provider }) {
-  const variable = p.type === 'anthropic' ? 'ANTHROPIC' : 'OPENAI'
+  const [url, key] = variables[p.type]
   return (
     <section className="card" aria-label={s.setup.use}>
       <h2>{s.setup.use}</h2>
-      <div className="pad"><Copyable label={s.setup.use} text={`export ${variable}_BASE_URL=${clientURL(p.name, p.type)}\nexport ${variable}_API_KEY=gate_…`} /></div>
+      <div className="pad"><Copyable label={s.setup.use} text={`export ${url}=${clientURL(p.name, p.type)}\nexport ${key}=gate_…`} /></div>
     </section>
   )
 }

@@ -3,7 +3,7 @@ import { useState } from 'react'
 import { api, asProblem, ok, type Page, type Role, type User } from '../api/client'
 import { useMay, useWho } from '../session'
 import { s } from '../strings'
-import { Button, State, Switch, TextField } from '../ui/basics'
+import { Button, SecretField, State, Switch, TextField } from '../ui/basics'
 import { Choices } from '../ui/chips'
 import { Confirm, Dialog, Form, useSend } from '../ui/dialog'
 import { Empty, List, usePages } from '../ui/list'
@@ -11,13 +11,15 @@ import { Menu } from '../ui/menu'
 import { Time } from '../ui/time'
 import { toast } from '../ui/toast'
 
-type Open = { what: 'add' } | { what: 'edit' | 'remove'; user: User } | null
+type Open = { what: 'add' } | { what: 'edit' | 'password' | 'remove'; user: User } | null
 
 export function Users() {
   const [open, setOpen] = useState<Open>(null)
   const mayAdd = useMay('user:create')
   const mayChange = useMay('user:update')
   const mayRemove = useMay('user:delete')
+  const self = useWho()?.id
+  const maySet = useMay('password:update')
   const list = usePages<User>(['users'], (cursor) => ok(api.GET('/api/v1/users', { params: { query: { cursor } } })) as Promise<Page<User>>, 10_000)
   const close = () => setOpen(null)
   const add = mayAdd && <Button look="primary" onClick={() => setOpen({ what: 'add' })}>{s.user.add}</Button>
@@ -34,6 +36,7 @@ export function Users() {
             <td className="num"><LetIn user={u} disabled={!mayChange} /></td>
             <td><Menu label={s.user.actions(u.name)} choices={[
               ...(mayChange ? [['edit', s.edit, () => setOpen({ what: 'edit', user: u })] as [string, string, () => void]] : []),
+              ...(maySet && u.id !== self ? [['password', s.user.password, () => setOpen({ what: 'password', user: u })] as [string, string, () => void]] : []),
               ...(mayRemove ? [['remove', s.user.remove, () => setOpen({ what: 'remove', user: u })] as [string, string, () => void]] : []),
             ]} /></td>
           </tr>
@@ -41,6 +44,7 @@ export function Users() {
         empty={<Empty title={s.user.none} text={s.user.noneText}>{add}</Empty>} />
       {open?.what === 'add' && <UserForm onClose={close} />}
       {open?.what === 'edit' && <UserForm user={open.user} onClose={close} />}
+      {open?.what === 'password' && <GivePassword user={open.user} onClose={close} />}
       {open?.what === 'remove' && <Remove user={open.user} onClose={close} />}
     </>
   )
@@ -81,6 +85,23 @@ function UserForm({ user, onClose }: { user?: User; onClose: () => void }) {
       <Form action={user ? s.save : s.user.add} busy={run.busy} problem={run.problem} shown={['name', 'roles']} onSend={() => void run.send()} onCancel={onClose}>
         <TextField label={s.user.name} value={form.name} onValue={(name) => setForm({ ...form, name })} error={run.problem?.field('name')} autoFocus />
         <Choices label={s.user.roles} all={(roles.data?.items ?? []).map((r) => r.name)} titles={hints} chosen={form.roles} onValue={(v) => setForm({ ...form, roles: v })} error={run.problem?.field('roles')} />
+      </Form>
+    </Dialog>
+  )
+}
+
+/** GivePassword sets the first password of another user, who must change it. */
+function GivePassword({ user: u, onClose }: { user: User; onClose: () => void }) {
+  const [next, setNext] = useState('')
+  const run = useSend(() => ok(api.POST('/api/v1/users/{user}/password', { params: { path: { user: u.id } }, body: { new: next } })), () => {
+    toast(s.password.saved)
+    onClose()
+  })
+  return (
+    <Dialog title={s.user.passwordOf(u.name)} onClose={onClose}>
+      <Form action={s.user.password} busy={run.busy} problem={run.problem} shown={['new']} onSend={() => void run.send()} onCancel={onClose}>
+        <p className="text">{s.user.passwordText}</p>
+        <SecretField label={s.password.next} value={next} onValue={setNext} error={run.problem?.field('new')} hint={s.password.hint} autoComplete="new-password" />
       </Form>
     </Dialog>
   )

@@ -4,9 +4,11 @@ import { useEffect, useState } from 'react'
 import { api, ok, type Provider, type Schemas } from '../api/client'
 import { follow } from '../api/events'
 import { nameOf } from '../providers'
+import { useSession } from '../session'
 import { s } from '../strings'
 import { Button, Refusal, State } from '../ui/basics'
 import { Form, useSend } from '../ui/dialog'
+import { SetPassword } from './signin'
 import { AddProvider } from '../ui/providerform'
 import { Setup } from '../ui/setup'
 import { count, took } from '../ui/time'
@@ -16,19 +18,23 @@ export function Welcome() {
   const [provider, setProvider] = useState<Provider | null>(null)
   const [token, setToken] = useState<Schemas['CreatedToken'] | null>(null)
   const first = useQuery({ queryKey: ['providers', 'any'], queryFn: () => ok(api.GET('/api/v1/ai/providers', { params: { query: { limit: 1 } } })) })
+  const set = useSession().who?.password_set ?? false
   const there = provider ?? first.data?.items[0] ?? null
   return (
     <>
       <div className="head"><div><h1>{s.welcome.title}</h1><p className="sub">{s.welcome.sub}</p></div></div>
       <div className="card pad">
         <div className="steps">
-          <Step no={1} title={s.welcome.provider} done={!!there}>
+          <Step no={1} title={s.welcome.password} done={set}>
+            {set ? <p className="mut">{s.welcome.passwordSet}</p> : <><p className="hint">{s.welcome.passwordText}</p><SetPassword action={s.password.set} onDone={() => undefined} /></>}
+          </Step>
+          <Step no={2} title={s.welcome.provider} done={!!there}>
             {there ? <Tested provider={there} /> : first.data && <AddProvider onDone={setProvider} />}
           </Step>
-          <Step no={2} title={s.welcome.token} done={!!token}>
+          <Step no={3} title={s.welcome.token} done={!!token}>
             {there && (token ? <p className="mut">{s.welcome.minted(token.name)}</p> : <MintFirst onDone={setToken} />)}
           </Step>
-          <Step no={3} title={s.welcome.client} done={false}>
+          <Step no={4} title={s.welcome.client} done={false}>
             {there && token && <><Setup provider={there} token={token.token} /><p className="hint">{s.token.once}</p><FirstRequest token={token.id} /></>}
           </Step>
         </div>

@@ -8,7 +8,7 @@ import { Form, useSend } from './dialog'
 /** AddProvider asks for a provider and its first key, from a preset or from nothing. */
 export function AddProvider({ onDone, onCancel }: { onDone: (p: Provider) => void; onCancel?: () => void }) {
   const [preset, setPreset] = useState<Preset | null>(null)
-  const [form, setForm] = useState({ name: '', display_name: '', type: 'openai' as 'openai' | 'anthropic', base_url: '', key: '' })
+  const [form, setForm] = useState({ name: '', display_name: '', type: 'openai' as Provider['type'], base_url: '', key: '' })
   const change = (part: Partial<typeof form>) => setForm((f) => ({ ...f, ...part }))
   const choose = (p: Preset) => {
     setPreset(p)
@@ -35,11 +35,10 @@ export function AddProvider({ onDone, onCancel }: { onDone: (p: Provider) => voi
         <TextField label={s.provider.displayName} value={form.display_name} onValue={(display_name) => change({ display_name })} error={e('display_name')} />
       </div>
       <div className="two">
-        <SelectField label={s.provider.type} value={form.type} onValue={(type) => change({ type: type as 'openai' | 'anthropic' })} error={e('type')}>
-          <option value="openai">{s.provider.types.openai}</option>
-          <option value="anthropic">{s.provider.types.anthropic}</option>
+        <SelectField label={s.provider.type} value={form.type} onValue={(type) => change({ type: type as Provider['type'] })} error={e('type')}>
+          {Object.entries(s.provider.types).map(([v, text]) => <option key={v} value={v}>{text}</option>)}
         </SelectField>
-        <TextField label={s.provider.baseURL} mono value={form.base_url} onValue={(base_url) => change({ base_url })} error={e('base_url')} hint={form.type === 'openai' ? s.provider.openaiURL : s.provider.anthropicURL} required />
+        <TextField label={s.provider.baseURL} mono value={form.base_url} onValue={(base_url) => change({ base_url })} error={e('base_url')} hint={s.provider.urls[form.type]} required />
       </div>
       <SecretField label={s.key.secret} value={form.key} onValue={(key) => change({ key })} error={e('api_keys')}
         hint={preset?.keys_at ? <>{s.key.keysAt} <a className="link" href={preset.keys_at} target="_blank" rel="noreferrer">{preset.keys_at}</a></> : preset && !preset.needs_key ? s.key.noneNeeded : s.key.sealed} />

@@ -19,6 +19,12 @@ export function toolsFor(provider: { name: string; type: string }, token: string
       { id: 'curl', title: 'curl', text: `curl ${url}/v1/models \\\n  -H "x-api-key: ${token}" \\\n  -H "anthropic-version: 2023-06-01"` },
     ]
   }
+  if (provider.type === 'gemini') {
+    return [
+      { id: 'gemini', title: 'Gemini CLI', text: `export GOOGLE_GEMINI_BASE_URL=${url}\nexport GEMINI_API_KEY=${token}\ngemini -p "hello"` },
+      { id: 'curl', title: 'curl', text: `curl ${url}/v1beta/models -H "x-goog-api-key: ${token}"` },
+    ]
+  }
   return [
     { id: 'sdk', title: 'OpenAI SDK', text: `from openai import OpenAI\n\nclient = OpenAI(\n    base_url="${url}",\n    api_key="${token}",\n)` },
     { id: 'codex', title: 'Codex', text: `# ~/.codex/config.toml\nmodel_provider = "gatehouse"\n[model_providers.gatehouse]\nname = "Gatehouse"\nbase_url = "${url}"\nenv_key = "GATEHOUSE_TOKEN"\nwire_api = "responses"\n\n# then, in a shell\nexport GATEHOUSE_TOKEN=${token}\ncodex exec "hello"` },

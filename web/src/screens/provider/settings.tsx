@@ -21,10 +21,11 @@ const common: [string, Kind][] = [
 const own: Record<string, [string, Kind][]> = {
   openai: [['organization', 'text'], ['project', 'text']],
   anthropic: [],
+  gemini: [],
   bedrock: [['region', 'text'], ['model', 'text'], ['small_fast_model', 'text'], ['access_key', 'secret'], ['access_key_secret', 'secret'], ['role_arn', 'text'], ['ambient', 'flag']],
   azure: [['api_version', 'text']],
 }
-const typesFor = { openai: ['openai', 'azure'], anthropic: ['anthropic', 'bedrock'] }
+const typesFor = { openai: ['openai', 'azure'], anthropic: ['anthropic', 'bedrock'], gemini: ['gemini'] }
 
 /** Settings are a form of the settings document. A secret in it is replaced, never shown. */
 export function Settings({ provider: p }: { provider: Provider }) {
