@@ -35,6 +35,7 @@ let firstToken = ''
 
 /** signIn takes the form from where it is. */
 async function signIn(where, credentials) {
+  await where.getByRole('heading', { name: 'Sign in' }).waitFor() // signing out takes a moment
   const token = where.getByRole('button', { name: 'Sign in with a token' })
   if (credentials.token && (await token.count())) await token.click()
   for (const [label, value] of Object.entries(credentials)) await where.getByLabel(label[0].toUpperCase() + label.slice(1), { exact: true }).fill(value)
@@ -366,6 +367,7 @@ await step('the overview has the last day, and moves as requests end', async () 
   await api('PATCH', '/api/v1/ai/providers/openai', { enabled: true })
   await chat(firstToken)
   await page.waitForFunction((n) => Number(document.querySelector('.numbers dd')?.textContent) > n, before, { timeout: 4000 })
+  await page.getByRole('table', { name: 'Providers in use' }).getByRole('link', { name: 'Mine' }).waitFor() // behind 120 others by its name
 })
 
 await step('a token is minted, shown once, and revoked', async () => {

@@ -153,7 +153,7 @@ export const s = {
   overview: {
     sub: 'The last 24 hours, as they go on.', requests: 'Requests', errors: 'Errors', more: 'Further attempts', firstByte: 'First byte, mean', tokens: 'Tokens in / out', byHour: 'Requests by the hour', hour: 'Hour',
     most: (n: number) => `Requests of each of the last 24 hours; the most in one is ${n.toLocaleString('en')}. The table below has the numbers.`, of: (n: number, bad: number) => `${plural(n, 'request')}, ${plural(bad, 'error')}`,
-    dayAgo: '24 hours ago', now: 'now', asTable: 'As a table', health: 'Providers in use', noneOn: 'No provider is switched on.', models: 'Models asked for most',
+    dayAgo: '24 hours ago', now: 'now', asTable: 'As a table', health: 'Providers in use', noneOn: 'No provider is switched on.', rest: (n: number) => `These are of the first ${n.toLocaleString('en')} providers by name: all of them`, models: 'Models asked for most',
   },
 
   token: {

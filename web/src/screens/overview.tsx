@@ -98,16 +98,17 @@ function Hours({ groups }: { groups: Schemas['UsageGroup'][] }) {
 }
 
 function Health() {
-  const query = useQuery({ queryKey: ['providers', 'health'], queryFn: () => ok(api.GET('/api/v1/ai/providers', { params: { query: { limit: 100 } } })) as Promise<Page<Provider>>, refetchInterval: 3_000 })
+  const query = useQuery({ queryKey: ['providers', 'health'], queryFn: () => ok(api.GET('/api/v1/ai/providers', { params: { query: { limit: 500 } } })) as Promise<Page<Provider>>, refetchInterval: 3_000 })
   return (
     <section className="card" aria-label={s.overview.health}>
       <h2>{s.overview.health}</h2>
       <Fetched query={query}>
-        {({ items }) => {
+        {({ items, next_cursor }) => {
           const on = items.filter((p) => p.enabled)
-          if (on.length === 0) return <p className="pad mut">{s.overview.noneOn}</p>
+          const rest = next_cursor !== null && <p className="pad"><Link className="link" to="/providers">{s.overview.rest(items.length)}</Link></p>
+          if (on.length === 0) return rest || <p className="pad mut">{s.overview.noneOn}</p>
           return (
-            <table aria-label={s.overview.health}>
+            <><table aria-label={s.overview.health}>
               <thead><tr><th>{s.provider.one}</th><th>{s.state.label}</th><th className="wide-only">{s.key.many}</th></tr></thead>
               <tbody>
                 {on.map((p) => {
@@ -121,7 +122,7 @@ function Health() {
                   )
                 })}
               </tbody>
-            </table>
+            </table>{rest}</>
           )
         }}
       </Fetched>

@@ -1,6 +1,6 @@
 import { Link, useParams } from '@tanstack/react-router'
 import { useQuery } from '@tanstack/react-query'
-import { api, ok, type Interception } from '../api/client'
+import { api, asProblem, ok, type Interception } from '../api/client'
 import { useMay } from '../session'
 import { s } from '../strings'
 import { State } from '../ui/basics'
@@ -10,7 +10,11 @@ import { Clock, count, exactly, took } from '../ui/time'
 
 export function RequestPage() {
   const { id } = useParams({ strict: false }) as { id: string }
-  const query = useQuery({ queryKey: ['request', id], queryFn: () => ok(api.GET('/api/v1/interceptions/{id}', { params: { path: { id } } })) })
+  const query = useQuery({
+    queryKey: ['request', id], queryFn: () => ok(api.GET('/api/v1/interceptions/{id}', { params: { path: { id } } })),
+    // A request is shown live a moment before the database has its record.
+    retry: (failures, e) => asProblem(e).status === 404 && failures < 8, retryDelay: 500,
+  })
   return (
     <>
       <div className="crumb"><Link to="/requests">{s.nav.requests}</Link> /</div>
