@@ -1,13 +1,16 @@
 # Two commands do for most purposes: make run, and make test.
 
-STAGES   := setup build check unit crash-short rotate chaos canary clients console smoke
+STAGES   := setup build check unit race crash-short rotate chaos canary clients console smoke
 FUZZTIME ?= 1m
-# The packages of the unit stage: those that have no stage of their own. They make
-# thousands of stores and processes, which would take long under the race detector.
+# The packages of the unit stage: those that have no stage of their own.
 PACKAGES  = $$(go list ./... | grep -vE '/test/(canary|chaos|clients|console|crash|rotation)$$')
+# The packages of the race stage, which is many times as slow: without those that make
+# whole servers, or go through thousands of cases one after the other. make race-long
+# has them all, on both databases.
+RACED     = $$(go list ./... | grep -vE '/(test|cmd|client|tools)/|/internal/(accounts|app|catalog|cli|custody|httpapi|keyring.*|seed|store/dbauthz|store/dbcrypt)$$')
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test $(STAGES) generate bench scale proofs cells rollbacks rotations chaos-long crash canary-long console-long screenshots dist reproducible fuzz long clean
+.PHONY: help run build test $(STAGES) generate bench scale proofs cells rollbacks rotations chaos-long race-long crash canary-long console-long screenshots dist reproducible fuzz long clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,8 +34,11 @@ setup: ##   install PostgreSQL, Node.js, the SDKs, Claude Code, Codex and Chromi
 check: ##   look at the source: format, vet, staticcheck, drift, docs, scripts
 	scripts/check
 
-unit: ##   run the tests, on both databases, with the race detector, in random order
-	scripts/with-postgres go test -race -shuffle=on -timeout 15m $(PACKAGES)
+unit: ##   run the tests, on both databases, in random order
+	scripts/with-postgres go test -shuffle=on -timeout 15m $(PACKAGES)
+
+race: ##   run those where goroutines meet with the race detector
+	go test -race -shuffle=on -timeout 15m $(RACED)
 
 crash-short: ##   cut the power 2,000 times while SQLite is written to
 	go test -v -count=1 -timeout 15m ./test/crash
@@ -76,6 +82,9 @@ cells: ## alter 5,000 sealed cells in every way, 8 million cases; swap 1,080 wit
 rollbacks: ## put old rows back, take some away and plant some, 300 times each; look for false alarms in 1,000 histories
 	scripts/with-postgres go test -v -count=1 -timeout 60m -run 'EveryAttack|NoHistory' ./internal/custody -args -trials=300 -histories=1000
 
+race-long: ## run all tests with the race detector, on both databases
+	scripts/with-postgres go test -race -shuffle=on -timeout 30m $(PACKAGES)
+
 crash: ## cut the power 100,000 times
 	go test -v -count=1 -timeout 3h ./test/crash -args -cases=100000
 
@@ -111,7 +120,7 @@ long: ## what takes too long for each change: full drift of the SQL code, proofs
 	scripts/check sqlc-full
 	scripts/dist
 	scripts/dist reproducible
-	$(MAKE) --no-print-directory proofs cells rollbacks rotations chaos-long crash canary-long console-long scale fuzz
+	$(MAKE) --no-print-directory proofs cells rollbacks rotations chaos-long race-long crash canary-long console-long scale fuzz
 
 clean: ## remove what was built
 	rm -rf bin dist test/clients/node_modules test/console/node_modules web/node_modules
