@@ -117,9 +117,9 @@ func announce(w io.Writer, s *Server, cfg config.Config) {
 	_, _ = fmt.Fprintf(w, "Gatehouse is listening on %s\n  database       %s\n  encryption key %s (back it up, apart from the database)\n",
 		s.URL(), database, s.store.keks.place()) // nobody may be reading
 	if t, err := ownerToken(cfg.DataDir); err == nil && !t.IsZero() {
-		_, _ = fmt.Fprintf(w, "  owner's token  in %s; the gatehouse command on this machine uses it\n", filepath.Join(cfg.DataDir, datadir.OwnerToken))
+		_, _ = fmt.Fprintf(w, "  owner's token  in %s; the gatehouse command on this machine uses it,\n                 and it signs you in to the console at the address above\n", filepath.Join(cfg.DataDir, datadir.OwnerToken))
 	}
 	if s.table.Current().Empty() {
-		_, _ = fmt.Fprintln(w, "Next: add a provider with\n  gatehouse provider add --preset openai")
+		_, _ = fmt.Fprintln(w, "Next: add a provider, in the console or with\n  gatehouse provider add --preset openai")
 	}
 }
