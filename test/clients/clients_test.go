@@ -256,11 +256,12 @@ func checkUpstream(t *testing.T, requests []mockupstream.Request) {
 			t.Errorf("%q was used %d times, want %d or more", key, count[key], atLeast)
 		}
 	}
-	// The scripts of the two vendors run at once, but each sends one request
-	// after the other: who was told to wait an hour is not asked again.
-	for _, key := range []string{"openai limited", "anthropic limited", "gemini limited"} {
-		if count[key] > 1 {
-			t.Errorf("%q was used %d times within the hour that it was to be left alone", key, count[key])
+	// The scripts of the vendors run at once, but each sends one request after the
+	// other: who was told to wait an hour is not asked for that model again, and for
+	// none once it was a request without one. Two models and the list are asked for.
+	for key, most := range map[string]int{"openai limited": 3, "anthropic limited": 2, "gemini limited": 3} {
+		if count[key] > most {
+			t.Errorf("%q was used %d times within the hour that it was to be left alone, want %d at most", key, count[key], most)
 		}
 	}
 }
