@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"iter"
 	"strconv"
 	"strings"
 
@@ -50,17 +49,6 @@ func readStatus(ctx context.Context, c *client.Client) (s encryptionStatus, err 
 	}
 	s.Replicas, err = collect(c.Replicas(ctx))
 	return s, err
-}
-
-func collect[T any](items iter.Seq2[T, error]) ([]T, error) {
-	all := []T{}
-	for item, err := range items {
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, item)
-	}
-	return all, nil
 }
 
 func (a *app) statusRows(w io.Writer, s encryptionStatus) {

@@ -23,12 +23,9 @@ func (a *app) keyList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			keys := []client.ProviderKey{}
-			for k, err := range c.Keys(cmd.Context(), args[0]) {
-				if err != nil {
-					return err
-				}
-				keys = append(keys, k)
+			keys, err := collect(c.Keys(cmd.Context(), args[0]))
+			if err != nil {
+				return err
 			}
 			if len(keys) == 0 && a.output == "table" {
 				say(cmd, "It has no keys: requests go to it without one. Add one: gatehouse key add %s", args[0])

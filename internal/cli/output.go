@@ -32,6 +32,18 @@ func (a *app) print(cmd *cobra.Command, v any, rows func(w io.Writer)) error {
 	return nil
 }
 
+// collect returns all of a list, which is not nil.
+func collect[T any](items iter.Seq2[T, error]) ([]T, error) {
+	all := []T{}
+	for item, err := range items {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, item)
+	}
+	return all, nil
+}
+
 // row writes one line of a table. Nothing is shown as "-", and what could
 // confuse a terminal or the table as "?".
 func row(w io.Writer, cells ...string) {

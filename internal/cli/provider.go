@@ -28,12 +28,9 @@ func (a *app) providerList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all := []client.Provider{}
-			for p, err := range c.Providers(cmd.Context()) {
-				if err != nil {
-					return err
-				}
-				all = append(all, p)
+			all, err := collect(c.Providers(cmd.Context()))
+			if err != nil {
+				return err
 			}
 			if len(all) == 0 && a.output == "table" {
 				say(cmd, `There are no providers yet. Add one: gatehouse provider add --preset openai`)

@@ -50,12 +50,9 @@ func (a *app) roleList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all := []client.Role{}
-			for r, err := range c.Roles(cmd.Context()) {
-				if err != nil {
-					return err
-				}
-				all = append(all, r)
+			all, err := collect(c.Roles(cmd.Context()))
+			if err != nil {
+				return err
 			}
 			return a.print(cmd, all, func(w io.Writer) {
 				row(w, "ROLE", "BUILT IN", "DESCRIPTION", "GRANTS")

@@ -110,12 +110,9 @@ func (a *app) routeList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all := []client.Route{}
-			for r, err := range c.Routes(cmd.Context()) {
-				if err != nil {
-					return err
-				}
-				all = append(all, r)
+			all, err := collect(c.Routes(cmd.Context()))
+			if err != nil {
+				return err
 			}
 			if len(all) == 0 && a.output == "table" {
 				say(cmd, `There are no routes yet. Add one: gatehouse route add NAME --target PROVIDER/MODEL`)

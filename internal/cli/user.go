@@ -61,12 +61,9 @@ func (a *app) userList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all := []client.User{}
-			for u, err := range c.Users(cmd.Context()) {
-				if err != nil {
-					return err
-				}
-				all = append(all, u)
+			all, err := collect(c.Users(cmd.Context()))
+			if err != nil {
+				return err
 			}
 			return a.print(cmd, all, func(w io.Writer) {
 				row(w, "NAME", "ROLES", "STATE", "ADDED", "USER ID")
@@ -98,12 +95,9 @@ func (a *app) userShow() *cobra.Command {
 			if a.output == "json" {
 				return a.printIfJSON(cmd, u)
 			}
-			var theirs []client.Token
-			for t, err := range c.TokensOf(cmd.Context(), u.ID) {
-				if err != nil {
-					return err
-				}
-				theirs = append(theirs, t)
+			theirs, err := collect(c.TokensOf(cmd.Context(), u.ID))
+			if err != nil {
+				return err
 			}
 			return a.print(cmd, u, func(w io.Writer) {
 				row(w, "Name", u.Name)
