@@ -8,16 +8,15 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/gatehousehq/gatehouse/client"
+	"github.com/gatehousehq/gatehouse/internal/mockupstream/mockproxy"
 )
 
 // pemOf returns a certificate in PEM.
@@ -69,8 +68,7 @@ func TestHowAProviderIsReachedIsChangedWhileItServes(t *testing.T) {
 	t.Cleanup(up.Close)
 	over := sync.OnceFunc(func() { close(next) })
 	t.Cleanup(over) // or it would not close
-	var tunnels atomic.Int64
-	proxy := newConnectProxy(t, up.Listener.Addr().String(), &tunnels)
+	proxy := mockproxy.New(t, mockproxy.Config{Target: up.Listener.Addr().String(), Credentials: "ada:canary-right"})
 
 	r := start(t, dataDir(t))
 	add := client.CreateProvider{
@@ -135,7 +133,7 @@ func TestHowAProviderIsReachedIsChangedWhileItServes(t *testing.T) {
 
 	// Another one demands the key again, and is not the upstream's.
 	other := writeCertificate(t, filepath.Join(t.TempDir(), "cert"), filepath.Join(t.TempDir(), "key"), 1)
-	for _, settings := range []json.RawMessage{reach(t, map[string]any{"ca": pemOf(other)}), reach(t, map[string]any{"proxy": proxy})} {
+	for _, settings := range []json.RawMessage{reach(t, map[string]any{"ca": pemOf(other)}), reach(t, map[string]any{"proxy": proxy.URL})} {
 		if err := edited(settings); err == nil || !strings.Contains(err.Error(), "given again") {
 			t.Errorf("another way for a key that is there: %v", err)
 		}
@@ -148,9 +146,9 @@ func TestHowAProviderIsReachedIsChangedWhileItServes(t *testing.T) {
 
 	// Through a proxy, with its own and with a wrong password.
 	for password, class := range map[string]string{"ada:canary-wrong": "proxy_denied", "ada:canary-right": "ok"} {
-		before := tunnels.Load()
+		before := proxy.Tunnels.Load()
 		settings := reach(t, map[string]any{
-			"ca": pemOf(up.Certificate()), "proxy": proxy, "proxy_credentials": password, "headers": map[string]string{"x-tenant": "canary-tenant"},
+			"ca": pemOf(up.Certificate()), "proxy": proxy.URL, "proxy_credentials": password, "headers": map[string]string{"x-tenant": "canary-tenant"},
 		})
 		if err := edited(settings, client.KeepOrAdd{APIKey: goodKey}); err != nil {
 			t.Fatal(err)
@@ -162,7 +160,7 @@ func TestHowAProviderIsReachedIsChangedWhileItServes(t *testing.T) {
 			asked(502, "refuses the credentials")
 		}
 		// One for the request, and one for the test, which does not read all that comes.
-		if got := tunnels.Load() - before; got != map[string]int64{"ok": 2}[class] {
+		if got := proxy.Tunnels.Load() - before; got != map[string]int64{"ok": 2}[class] {
 			t.Errorf("with %s: %d tunnels", class, got)
 		}
 	}
@@ -176,35 +174,4 @@ func TestHowAProviderIsReachedIsChangedWhileItServes(t *testing.T) {
 	if seen := string(p.Settings) + r.log.String(); strings.Contains(seen, "canary-") || !strings.Contains(string(p.Settings), `"_secrets":["headers","proxy_credentials"]`) {
 		t.Errorf("settings or log show a secret: %s", p.Settings)
 	}
-}
-
-// newConnectProxy starts a proxy that connects to one target, and counts.
-func newConnectProxy(t *testing.T, target string, tunnels *atomic.Int64) string {
-	t.Helper()
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Proxy-Authorization") != "Basic YWRhOmNhbmFyeS1yaWdodA==" {
-			w.WriteHeader(http.StatusProxyAuthRequired)
-			return
-		}
-		tunnels.Add(1)
-		far, err := net.Dial("tcp", target)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		near, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		io.WriteString(near, "HTTP/1.1 200 Connection established\r\n\r\n")
-		go func() {
-			io.Copy(far, near)
-			far.Close()
-		}()
-		io.Copy(near, far)
-		near.Close()
-	}))
-	t.Cleanup(srv.Close)
-	return srv.URL
 }

@@ -90,6 +90,7 @@ var law = map[string]rule{
 	"internal/upstream/gemini":          {own: []string{"internal/secret", "internal/upstream"}, modules: []string{gjson}},
 	"internal/upstream/bedrock":         {own: []string{"internal/nesting", "internal/secret", "internal/upstream", "internal/upstream/anthropic"}, modules: []string{aws, gjson}},
 	"internal/mockupstream/mockazure":   {own: []string{"internal/secret"}, modules: []string{gjson}, forTests: true},
+	"internal/mockupstream/mockproxy":   {forTests: true},
 	"internal/mockupstream/mockbedrock": {own: []string{"internal/secret"}, modules: []string{gjson}, forTests: true},
 
 	// Leaves: the standard library, and secret.

@@ -2,20 +2,18 @@ package gateway_test
 
 import (
 	"crypto/x509"
-	"encoding/base64"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/gatehousehq/gatehouse/internal/gateway"
+	"github.com/gatehousehq/gatehouse/internal/mockupstream/mockproxy"
 	"github.com/gatehousehq/gatehouse/internal/routing"
 	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/transport"
@@ -167,63 +165,6 @@ func TestTimeoutsOfAProvider(t *testing.T) {
 	}
 }
 
-// A gate is a proxy on loopback that counts what goes through it to one target.
-type gate struct {
-	*httptest.Server
-	tunnels, requests atomic.Int64
-	status            int // instead of a connection, if it is not zero
-}
-
-func newGate(t *testing.T, target, credentials string) *gate {
-	t.Helper()
-	g := &gate{}
-	out := &http.Transport{}
-	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Proxy-Authorization") != "Basic "+base64.StdEncoding.EncodeToString([]byte(credentials)) {
-			w.WriteHeader(407)
-			return
-		}
-		if g.status != 0 {
-			w.WriteHeader(g.status)
-			return
-		}
-		if r.Method != http.MethodConnect {
-			g.requests.Add(1)
-			r = r.Clone(r.Context())
-			r.RequestURI, r.URL.Host = "", target
-			res, err := out.RoundTrip(r)
-			if err != nil {
-				panic(http.ErrAbortHandler)
-			}
-			defer res.Body.Close()
-			w.WriteHeader(res.StatusCode)
-			io.Copy(w, res.Body)
-			return
-		}
-		g.tunnels.Add(1)
-		far, err := net.Dial("tcp", target)
-		if err != nil {
-			panic(http.ErrAbortHandler)
-		}
-		near, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			panic(err)
-		}
-		io.WriteString(near, "HTTP/1.1 200 Connection established\r\n\r\n")
-		go func() {
-			io.Copy(far, near)
-			far.Close()
-		}()
-		io.Copy(near, far)
-		near.Close()
-	}))
-	t.Cleanup(func() {
-		out.CloseIdleConnections()
-		g.Close()
-	})
-	return g
-}
-
 // egress returns a way through the proxy, trusting ca.
 func egress(t *testing.T, proxy, credentials string, ca ...*x509.Certificate) *transport.Egress {
 	t.Helper()
@@ -260,7 +201,7 @@ func TestProviderBehindAProxy(t *testing.T) {
 			up.Start()
 		}
 		t.Cleanup(up.Close)
-		g := newGate(t, up.Listener.Addr().String(), good)
+		g := mockproxy.New(t, mockproxy.Config{Target: up.Listener.Addr().String(), Credentials: good})
 		p := h.addProvider(&routing.Provider{
 			Name: "openai", Dialect: routing.OpenAI, Enabled: true, BaseURL: mustURL(t, base), Egress: egress(t, g.URL, good, ca...), Keys: []routing.Key{key("k")},
 		})
@@ -273,7 +214,7 @@ func TestProviderBehindAProxy(t *testing.T) {
 		if c := h.gw.Check(t.Context(), p, &p.Keys[0]); !c.OK {
 			t.Errorf("a check was %+v", c)
 		}
-		if tunnels, requests := g.tunnels.Load(), g.requests.Load(); secure && (tunnels != 1 || requests != 0) || !secure && (tunnels != 0 || requests != 3) {
+		if tunnels, requests := g.Tunnels.Load(), g.Requests.Load(); secure && (tunnels != 1 || requests != 0) || !secure && (tunnels != 0 || requests != 3) {
 			t.Errorf("secure: %v: %d tunnels, %d requests", secure, tunnels, requests)
 		}
 
@@ -289,7 +230,7 @@ func TestProviderBehindAProxy(t *testing.T) {
 			if tc.status != 0 && !secure {
 				continue // it may as well be the upstream's
 			}
-			g.status = tc.status
+			g.Status.Store(int64(tc.status))
 			p.Egress = egress(t, tc.proxy, tc.password, ca...)
 			a := h.chat()
 			msg, rec := a.message(t, routing.OpenAI), h.record()

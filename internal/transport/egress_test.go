@@ -19,6 +19,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gatehousehq/gatehouse/internal/mockupstream/mockproxy"
 	"github.com/gatehousehq/gatehouse/internal/netguard"
 	"github.com/gatehousehq/gatehouse/internal/transport"
 )
@@ -81,7 +82,7 @@ func TestProxy(t *testing.T) {
 			if tc.credentials {
 				cfg.ProxyCredentials, want = proxyPassword, password
 			}
-			p := newProxy(t, tc.proxyTLS, target, want, 0)
+			p := mockproxy.New(t, mockproxy.Config{Target: target, Credentials: want, TLS: tc.proxyTLS})
 			if cfg.Proxy = mustURL(t, p.URL); tc.proxyTLS {
 				ca = append(ca, p.Certificate())
 			}
@@ -98,7 +99,7 @@ func TestProxy(t *testing.T) {
 					t.Fatalf("got %+v", got)
 				}
 				if i == 0 || !tc.upstreamTLS {
-					if asked := <-p.asked; asked != tc.asked {
+					if asked := <-p.Asked; asked != tc.asked {
 						t.Errorf("the proxy was asked %q, want %q", asked, tc.asked)
 					}
 				}
@@ -106,7 +107,7 @@ func TestProxy(t *testing.T) {
 			if s := tr.Stats(); s.Dialed != 1 || s.Reused != 2 || s.HTTP2 != 0 {
 				t.Errorf("stats are %+v", s)
 			}
-			if n := len(p.asked); n != 0 {
+			if n := len(p.Asked); n != 0 {
 				t.Errorf("the proxy was asked %d times more", n)
 			}
 		})
@@ -117,7 +118,7 @@ func TestProxy(t *testing.T) {
 func TestAnotherProxyIsAnotherConnection(t *testing.T) {
 	t.Parallel()
 	srv, target, _ := newEcho(t, false)
-	first, second := newProxy(t, false, target, "", 0), newProxy(t, false, target, "", 0)
+	first, second := mockproxy.New(t, mockproxy.Config{Target: target}), mockproxy.New(t, mockproxy.Config{Target: target})
 	tr := newTransport(t, transport.Config{})
 	direct := via{tr, nil}
 	one := via{tr, newEgress(t, transport.EgressConfig{Proxy: mustURL(t, first.URL)})}
@@ -128,7 +129,7 @@ func TestAnotherProxyIsAnotherConnection(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 	}
-	if a, b := first.requests.Load(), second.requests.Load(); a != 3 || b != 2 {
+	if a, b := first.Requests.Load(), second.Requests.Load(); a != 3 || b != 2 {
 		t.Errorf("the proxies saw %d and %d requests", a, b)
 	}
 	if s := tr.Stats(); s.Dialed != 4 || s.Idle != 4 {
@@ -143,7 +144,11 @@ func TestProxyThatDoesNotConnect(t *testing.T) {
 	notHTTP := listen(t, func(w *wire) { w.say("SSH-2.0-x\r\n") })
 	gone, _ := net.Listen("tcp", "127.0.0.1:0")
 	gone.Close()
-	status := func(credentials string, n int) string { return newProxy(t, false, "", credentials, n).URL }
+	status := func(credentials string, n int64) string {
+		p := mockproxy.New(t, mockproxy.Config{Credentials: credentials})
+		p.Status.Store(n)
+		return p.URL
+	}
 	for name, tc := range map[string]struct {
 		proxy, upstream string
 		status          int
@@ -159,7 +164,7 @@ func TestProxyThatDoesNotConnect(t *testing.T) {
 		"speaks another protocol":         {notHTTP.url, "https://example.com", 0, transport.ErrMalformed},
 		"is not there":                    {"http://" + gone.Addr().String(), "https://example.com", 0, syscall.ECONNREFUSED},
 		"is not there to forward":         {"http://" + gone.Addr().String(), "http://example.com", 0, syscall.ECONNREFUSED},
-		"is not trusted":                  {newProxy(t, true, "", "", 0).URL, "https://example.com", 0, nil},
+		"is not trusted":                  {mockproxy.New(t, mockproxy.Config{TLS: true}).URL, "https://example.com", 0, nil},
 		"is not there, by http.Transport": {"http://" + gone.Addr().String(), "https://exämple.com", 0, syscall.ECONNREFUSED},
 		"forbids it to http.Transport":    {status("", 403), "https://exämple.com", 403, nil},
 		"asks http.Transport":             {status("a:b", 0), "http://exämple.com", 407, nil},
@@ -190,7 +195,7 @@ func TestProxyThatDoesNotConnect(t *testing.T) {
 func TestTheGuardHoldsBehindAProxy(t *testing.T) {
 	t.Parallel()
 	_, target, _ := newEcho(t, false)
-	p := newProxy(t, false, target, "", 0)
+	p := mockproxy.New(t, mockproxy.Config{Target: target})
 	way := newEgress(t, transport.EgressConfig{Proxy: mustURL(t, p.URL)})
 	tr := newTransport(t, transport.Config{})
 	for _, host := range []string{"169.254.169.254", "[fd00:ec2::254]", "0xa9fea9fe", "169.254.169.254:8080", "１６９.２５４.１６９.２５４"} {
@@ -200,8 +205,8 @@ func TestTheGuardHoldsBehindAProxy(t *testing.T) {
 			}
 		}
 	}
-	if s := tr.Stats(); s.Dialed != 0 || len(p.asked) != 0 {
-		t.Errorf("stats are %+v, and the proxy was asked %d times", s, len(p.asked))
+	if s := tr.Stats(); s.Dialed != 0 || len(p.Asked) != 0 {
+		t.Errorf("stats are %+v, and the proxy was asked %d times", s, len(p.Asked))
 	}
 	guarded := newTransport(t, transport.Config{Policy: netguard.Policy{Deny: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}})
 	for _, upstream := range []string{"http://example.com", "https://example.com", "https://exämple.com"} {
@@ -230,7 +235,7 @@ func TestHTTP2OnlyBehindAProxy(t *testing.T) {
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
-	p := newProxy(t, false, srv.Listener.Addr().String(), password, 0)
+	p := mockproxy.New(t, mockproxy.Config{Target: srv.Listener.Addr().String(), Credentials: password})
 	tr := newTransport(t, transport.Config{})
 	cfg := transport.EgressConfig{CA: []*x509.Certificate{srv.Certificate()}, Proxy: mustURL(t, p.URL), ProxyCredentials: proxyPassword}
 	for range 3 {
@@ -239,8 +244,8 @@ func TestHTTP2OnlyBehindAProxy(t *testing.T) {
 			t.Fatalf("got %+v", got)
 		}
 	}
-	if s := tr.Stats(); s.HTTP2 != 3 || p.tunnels.Load() != 2 {
-		t.Errorf("stats are %+v, %d tunnels", s, p.tunnels.Load())
+	if s := tr.Stats(); s.HTTP2 != 3 || p.Tunnels.Load() != 2 {
+		t.Errorf("stats are %+v, %d tunnels", s, p.Tunnels.Load())
 	}
 	cfg.CA = []*x509.Certificate{otherCA(t)}
 	var untrusted *tls.CertificateVerificationError

@@ -6,14 +6,11 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/base64"
 	"io"
 	"math/big"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,80 +44,6 @@ func mustURL(t *testing.T, s string) *url.URL {
 		t.Fatal(err)
 	}
 	return u
-}
-
-// A proxy is one that connects to, or forwards to, the one address that it knows,
-// whatever it is asked for.
-type proxy struct {
-	*httptest.Server
-	tunnels, requests atomic.Int64
-	asked             chan string // the target of each, with what was shown
-}
-
-func newProxy(t *testing.T, secure bool, target, credentials string, status int) *proxy {
-	t.Helper()
-	p := &proxy{asked: make(chan string, 100)}
-	out := &http.Transport{}
-	handler := func(w http.ResponseWriter, r *http.Request) {
-		shown := r.Header.Get("Proxy-Authorization")
-		p.asked <- r.Method + " " + r.RequestURI + " " + r.Host + " " + shown
-		switch {
-		case credentials != "" && shown != "Basic "+base64.StdEncoding.EncodeToString([]byte(credentials)):
-			w.Header().Set("Proxy-Authenticate", `Basic realm="proxy"`)
-			w.WriteHeader(http.StatusProxyAuthRequired)
-		case status != 0:
-			w.WriteHeader(status)
-		case r.Method == http.MethodConnect:
-			p.tunnels.Add(1)
-			tunnel(t, w, target)
-		default:
-			p.requests.Add(1)
-			req := r.Clone(r.Context())
-			req.RequestURI, req.URL.Host = "", target
-			req.Header.Del("Proxy-Authorization")
-			res, err := out.RoundTrip(req)
-			if err != nil {
-				w.WriteHeader(http.StatusBadGateway)
-				return
-			}
-			defer res.Body.Close()
-			w.WriteHeader(res.StatusCode)
-			io.Copy(w, res.Body)
-		}
-	}
-	p.Server = httptest.NewUnstartedServer(http.HandlerFunc(handler))
-	if secure {
-		p.StartTLS()
-	} else {
-		p.Start()
-	}
-	t.Cleanup(func() {
-		out.CloseIdleConnections()
-		p.Close()
-	})
-	return p
-}
-
-// tunnel copies between the client and the target until either ends.
-func tunnel(t *testing.T, w http.ResponseWriter, target string) {
-	far, err := net.Dial("tcp", target)
-	if err != nil {
-		w.WriteHeader(http.StatusBadGateway)
-		return
-	}
-	near, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		t.Error(err)
-		far.Close()
-		return
-	}
-	io.WriteString(near, "HTTP/1.0 200 Connection established\r\n\r\n")
-	go func() {
-		io.Copy(far, near)
-		far.Close()
-	}()
-	io.Copy(near, far)
-	near.Close()
 }
 
 // otherCA is an authority that signed nothing.
