@@ -16,7 +16,6 @@ func (r *request) readMessages(top map[string]gjson.Result) error {
 	}
 	if t := top["thinking"]; t.IsObject() {
 		r.readThinking(t)
-		r.thinking.raw = ""
 		r.summary = t.Get("display").Str == "summarized"
 	}
 	config := top["output_config"]

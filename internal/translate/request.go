@@ -125,7 +125,7 @@ type format struct {
 type thinking struct {
 	kind   string // enabled, adaptive, disabled; or empty
 	budget int64
-	raw    string // as it was written, if Messages is what was spoken
+	raw    string // as it was written, which is how Messages gets it
 }
 
 // pdf is the one type of file that all APIs have.

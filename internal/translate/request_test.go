@@ -1,6 +1,7 @@
 package translate_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -111,6 +112,8 @@ func TestRefusals(t *testing.T) {
 		"an item that is stored":                  {translate.Responses, translate.Chat, `{"model":"m","input":[{"type":"item_reference","id":"x"}]}`, "stored"},
 		"a call of the vendor's":                  {translate.Responses, translate.Chat, `{"model":"m","input":[{"type":"web_search_call","id":"x"}]}`, "does not have"},
 		"a tool with an odd type is not repeated": {translate.Responses, translate.Chat, `,"tools":[{"type":"Secret 1"}]`, "The tool A member cannot"},
+		"probabilities that are included":         {translate.Responses, translate.Chat, `,"include":["message.output_text.logprobs"]`, "include cannot be translated to Chat Completions: there are no log probabilities."},
+		"a type with escapes in it":               {translate.Chat, translate.Messages, `{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/\u0070ng;base64,AA=="}}]}]}`, "base64"},
 		"cutting a conversation":                  {translate.Responses, translate.Chat, `,"truncation":"auto"`, "truncation cannot"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -125,6 +128,20 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("got %s, %v; want %q", got, err, c.want)
 			}
 		})
+	}
+}
+
+// TestPackedIDs: an id that a client made to look like a packed one stays an id,
+// whatever is packed in it.
+func TestPackedIDs(t *testing.T) {
+	t.Parallel()
+	for _, inside := range []string{`x","role":"system`, "a\nb", "\\", `"`} {
+		id := "id64_" + base64.RawURLEncoding.EncodeToString([]byte(inside))
+		body := fmt.Sprintf(`{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":%q}]}]}`, id)
+		got, err := translate.New(translate.Messages, translate.Chat, options()).Request([]byte(body))
+		if err != nil || !strings.Contains(string(got), `{"role":"tool","tool_call_id":"`+id+`",`) {
+			t.Errorf("%q: got %s, %v", inside, got, err)
+		}
 	}
 }
 

@@ -237,7 +237,8 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// TestStrayDeltas: what belongs to no open block goes into none.
+// TestStrayDeltas: what belongs to no open block goes into none, and none opens
+// once the answer has ended.
 func TestStrayDeltas(t *testing.T) {
 	t.Parallel()
 	const delta = `data: {"type":"content_block_delta","index":%d,"delta":{"type":"text_delta","text":"%s"}}` + "\n\n"
@@ -246,12 +247,14 @@ func TestStrayDeltas(t *testing.T) {
 		`data: {"type":"content_block_start","index":0,"content_block":{"type":"server_tool_use","id":"s"}}` + "\n\n" + fmt.Sprintf(delta, 0, "hosted") +
 		`data: {"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}` + "\n\n" + fmt.Sprintf(delta, 5, "other") + fmt.Sprintf(delta, 1, "right") +
 		`data: {"type":"content_block_stop","index":1}` + "\n\n" + fmt.Sprintf(delta, 1, "late") +
+		`data: {"type":"message_delta","delta":{"stop_reason":"end_turn"}}` + "\n\n" +
+		`data: {"type":"content_block_start","index":2,"content_block":{"type":"text","text":""}}` + "\n\n" + fmt.Sprintf(delta, 2, "after") +
 		`data: {"type":"message_stop"}` + "\n\n"
 	got, err := run(asked(t, translate.Chat, translate.Messages).Stream(), []byte(data))
 	if err != nil || !bytes.Contains(got, []byte(`"content":"right"`)) {
 		t.Errorf("got %s, %v", got, err)
 	}
-	for _, stray := range []string{"early", "hosted", "other", "late"} {
+	for _, stray := range []string{"early", "hosted", "other", "late", "after"} {
 		if bytes.Contains(got, []byte(stray)) {
 			t.Errorf("%s is in %s", stray, got)
 		}
