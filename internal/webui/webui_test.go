@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,15 +72,18 @@ func TestEveryAnswerHasThePolicy(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"/", "/tokens", "/theme.js", "/none.txt"} {
 		h := get(t, "GET", path).Header
-		for _, directive := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"} {
-			if !strings.Contains(h.Get("Content-Security-Policy"), directive) {
+		for _, directive := range []string{
+			"default-src 'none'", "script-src 'self'", "style-src 'self'", "font-src 'self'", "img-src 'self'", "connect-src 'self'",
+			"frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'",
+		} {
+			if !slices.Contains(strings.Split(h.Get("Content-Security-Policy"), "; "), directive) {
 				t.Errorf("%s: the policy lacks %s: %s", path, directive, h.Get("Content-Security-Policy"))
 			}
 		}
 		if strings.Contains(h.Get("Content-Security-Policy"), "unsafe") {
 			t.Errorf("%s: the policy allows what is unsafe", path)
 		}
-		if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Referrer-Policy") != "no-referrer" {
+		if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Referrer-Policy") != "no-referrer" || h.Get("Cross-Origin-Opener-Policy") != "same-origin" {
 			t.Errorf("%s: headers: %v", path, h)
 		}
 	}
