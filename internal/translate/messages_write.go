@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -111,13 +112,7 @@ func (r *request) alternate() (turns []turn, instructions []part) {
 	for _, t := range r.turns {
 		parts := make([]part, 0, len(t.parts))
 		for _, p := range t.parts {
-			if p.kind == toolResult {
-				parts = append(parts, p)
-			}
-		}
-		for _, p := range t.parts {
 			switch {
-			case p.kind == toolResult:
 			case (p.kind == text || p.kind == refusal) && p.text.blank(): // which it refuses
 			case p.kind == thought && !p.claudes(): // another model's
 			default:
@@ -129,27 +124,23 @@ func (r *request) alternate() (turns []turn, instructions []part) {
 		case t.role == system:
 			instructions = append(instructions, parts...)
 		case n > 0 && turns[n-1].role == t.role:
-			turns[n-1].parts = merge(turns[n-1].parts, parts)
+			turns[n-1].parts = append(turns[n-1].parts, parts...)
 		default:
 			turns = append(turns, turn{role: t.role, parts: parts})
 		}
 	}
+	for _, t := range turns {
+		slices.SortStableFunc(t.parts, func(a, b part) int { return a.late() - b.late() })
+	}
 	return turns, instructions
 }
 
-// merge appends to the parts of a turn, results first.
-func merge(parts, more []part) []part {
-	n := 0
-	for n < len(parts) && parts[n].kind == toolResult {
-		n++
+// late is what parts of a turn are ordered by.
+func (p *part) late() int {
+	if p.kind == toolResult {
+		return 0
 	}
-	late := append([]part(nil), parts[n:]...)
-	parts = parts[:n]
-	for len(more) > 0 && more[0].kind == toolResult {
-		parts = append(parts, more[0])
-		more = more[1:]
-	}
-	return append(append(parts, late...), more...)
+	return 1
 }
 
 // textBlock writes a part as text.
