@@ -1,16 +1,15 @@
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect, useState, useSyncExternalStore } from 'react'
-import { api, asProblem, ok, watchAnswers } from './api/client'
+import { api, ok, watchAnswers } from './api/client'
 import { load, may, signOut, useSession, useWho } from './session'
 import { MustChange, SetPassword, SignIn } from './screens/signin'
 import { s } from './strings'
 import { Button } from './ui/basics'
-import { toast } from './ui/toast'
 import { Dialog } from './ui/dialog'
 import { Empty } from './ui/list'
 import { Time } from './ui/time'
-import { Toasts } from './ui/toast'
+import { refused, toast, Toasts } from './ui/toast'
 
 interface Place {
   to: string
@@ -71,7 +70,6 @@ export function Shell() {
   }, [who, queries])
   useEffect(() => {
     document.title = `${s.titles[path.split('/')[1] ?? ''] ?? s.titles['']} · Gatehouse`
-    document.querySelector<HTMLElement>('nav.open')?.classList.remove('open')
   }, [path, who])
   if (who === undefined) return <Away />
   if (!who) return <><Away /><SignIn /></>
@@ -112,7 +110,7 @@ function Navigation() {
         <div className="foot">
           <p><b>{who?.name}</b>{who && who.roles.length > 0 && ` · ${who.roles.join(', ')}`}</p>
           {version.data && <p>Gatehouse {version.data.version}</p>}
-          <div className="row wrap"><Theme /><Password /><Button look="ghost" onClick={() => void signOut().catch((e: unknown) => toast(s.problem(asProblem(e).status, asProblem(e).detail), { bad: true }))}>{s.nav.signOut}</Button></div>
+          <div className="row wrap"><Theme /><Password /><Button look="ghost" onClick={() => void signOut().catch(refused)}>{s.nav.signOut}</Button></div>
         </div>
       </div>
     </nav>

@@ -3,11 +3,12 @@ import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect } from 'react'
 import { api, ok, type Page, type Provider, type Schemas } from '../api/client'
 import { follow } from '../api/events'
-import { keyTones, nameOf, stateOf } from '../providers'
+import { nameOf, stateOf } from '../providers'
 import { useMay } from '../session'
 import { s } from '../strings'
 import { State } from '../ui/basics'
 import { Empty, Fetched } from '../ui/list'
+import { Dots } from '../ui/provider'
 import { count, exactly, roughly, took } from '../ui/time'
 
 const dayAgo = () => new Date(Date.now() - 24 * 3600_000).toISOString()
@@ -117,7 +118,7 @@ function Health() {
                     <tr key={p.id}>
                       <td><Link className="name" data-row to="/providers/$name" params={{ name: p.name }}>{nameOf(p)}</Link></td>
                       <td><State tone={state.tone}>{state.text}</State></td>
-                      <td className="wide-only">{p.api_keys.length > 12 ? s.key.number(p.api_keys.length) : p.api_keys.length > 0 && <span className="dots" role="img" aria-label={p.api_keys.map((k) => s.state.key[k.state]).join(', ')}>{p.api_keys.map((k) => <i key={k.id} className={keyTones[k.state]} />)}</span>}</td>
+                      <td className="wide-only"><Dots provider={p} /></td>
                     </tr>
                   )
                 })}

@@ -1,23 +1,22 @@
 import { Link, useNavigate, useParams } from '@tanstack/react-router'
 import { useQueryClient } from '@tanstack/react-query'
-import { useState } from 'react'
-import { api, asProblem, ifMatch, ok, type Provider, type Schemas } from '../api/client'
-import { clientURL, initials, nameOf, stateOf, useProvider } from '../providers'
+import { useEffect, useState } from 'react'
+import { api, ifMatch, ok, type Provider, type Schemas } from '../api/client'
+import { clientURL, initials, nameOf, providerKey, stateOf, useProvider } from '../providers'
 import { useParam } from '../router'
 import { may, useMay, useWho } from '../session'
 import { s } from '../strings'
-import { Button, Refusal, State } from '../ui/basics'
+import { Button, Copyable, Refusal, State } from '../ui/basics'
 import { Confirm, Dialog, useSend } from '../ui/dialog'
 import { Fetched } from '../ui/list'
+import { Enabled } from '../ui/provider'
 import { Tabs } from '../ui/setup'
-import { Copyable } from '../ui/basics'
 import { took } from '../ui/time'
 import { toast } from '../ui/toast'
 import { Edit } from './provider/edit'
 import { Keys } from './provider/keys'
 import { Settings } from './provider/settings'
 import { Changes, Traffic } from './provider/history'
-import { Enabled } from './providers'
 
 export function ProviderPage() {
   const { name } = useParams({ strict: false }) as { name: string }
@@ -155,15 +154,11 @@ function Deleted({ provider: p }: { provider: Provider }) {
 function TestKeys({ provider: p, onClose }: { provider: Provider; onClose: () => void }) {
   const [result, setResult] = useState<Schemas['ProviderTest'] | null>(null)
   const queries = useQueryClient()
-  const [started, setStarted] = useState(false)
   const run = useSend(() => ok(api.POST('/api/v1/ai/providers/{provider}/test', { params: { path: { provider: p.name } } })), (r) => {
     setResult(r)
-    queries.invalidateQueries({ queryKey: ['provider', p.name] }).catch((e: unknown) => toast(asProblem(e).detail, { bad: true }))
+    void queries.invalidateQueries({ queryKey: providerKey(p.name) })
   })
-  if (!started) {
-    setStarted(true)
-    void run.send()
-  }
+  useEffect(() => void run.send(), []) // as it opens
   return (
     <Dialog title={s.provider.testTitle(nameOf(p))} wide onClose={onClose}>
       <div role="status">

@@ -1,17 +1,17 @@
 import { Link, useNavigate } from '@tanstack/react-router'
 import { useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
-import { api, asProblem, ifMatch, ok, type Provider } from '../api/client'
-import { hostOf, initials, keyTones, nameOf, stateOf } from '../providers'
+import { api, ok, type Provider } from '../api/client'
+import { hostOf, initials, nameOf, stateOf } from '../providers'
 import { useParam } from '../router'
 import { useMay } from '../session'
 import { s } from '../strings'
-import { Button, State, Switch } from '../ui/basics'
+import { Button, State } from '../ui/basics'
 import { Dialog } from '../ui/dialog'
 import { Empty, Filter, Find, List, usePages } from '../ui/list'
+import { Dots, Enabled } from '../ui/provider'
 import { AddProvider } from '../ui/providerform'
 import { Time } from '../ui/time'
-import { toast } from '../ui/toast'
 
 export function Providers() {
   const [q, setQ] = useParam('q')
@@ -33,7 +33,7 @@ export function Providers() {
         <Find label={s.provider.find} value={q} onValue={setQ} />
         <Filter label={s.state.deleted} value={deleted} options={[['shown', s.list.shown]]} onValue={setDeleted} />
       </div>
-      <List<Provider> label={s.nav.providers} query={list} columns={5}
+      <List<Provider> label={s.nav.providers} query={list} columns={6}
         head={<tr><th>{s.provider.one}</th><th className="wide-only">{s.provider.host}</th><th>{s.state.label}</th><th className="wide-only">{s.key.many}</th><th className="wide-only">{s.key.lastUsed}</th><th className="num">{s.provider.on}</th></tr>}
         row={(p) => <Row key={p.id} provider={p} />}
         empty={q ? <Empty title={s.list.noneFound(q)} text={s.list.noneFoundText} /> : <Empty title={s.provider.none} text={s.provider.noneText}>{add}</Empty>} />
@@ -70,30 +70,4 @@ function Row({ provider: p }: { provider: Provider }) {
       <td className="num"><Enabled provider={p} /></td>
     </tr>
   )
-}
-
-function Dots({ provider: p }: { provider: Provider }) {
-  if (p.api_keys.length === 0) return <span className="mut">{s.key.none}</span>
-  const words = p.api_keys.map((k) => s.state.key[k.state]).join(', ')
-  if (p.api_keys.length > 12) return <span className="mut">{s.key.number(p.api_keys.length)}</span>
-  return <span className="dots" role="img" aria-label={words} title={words}>{p.api_keys.map((k) => <i key={k.id} className={keyTones[k.state]} />)}</span>
-}
-
-/** Enabled is the switch of a provider. It changes at once, and back if the server refuses. */
-export function Enabled({ provider: p }: { provider: Provider }) {
-  const queries = useQueryClient()
-  const mayChange = useMay('ai_provider:update')
-  const [wanted, setWanted] = useState<boolean | null>(null)
-  const change = async (enabled: boolean) => {
-    setWanted(enabled)
-    try {
-      await ok(api.PATCH('/api/v1/ai/providers/{provider}', { params: { path: { provider: p.name }, header: ifMatch(p.revision) }, body: { enabled } }))
-    } catch (e) {
-      const problem = asProblem(e)
-      toast(s.problem(problem.status, problem.detail), { bad: true })
-    }
-    await queries.invalidateQueries()
-    setWanted(null)
-  }
-  return <Switch label={s.provider.switch(nameOf(p))} on={wanted ?? p.enabled} disabled={!mayChange || p.deleted || wanted !== null} onValue={(v) => void change(v)} />
 }

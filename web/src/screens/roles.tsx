@@ -33,8 +33,8 @@ export function Roles() {
                   <tr><th>{s.role.permission}</th>{items.map((r) => (
                     <th key={r.name} scope="col">
                       <div className="row"><span>{r.name}</span>{!r.built_in && <Menu label={s.role.actions(r.name)} choices={[
-                        ...(mayChange ? [['edit', s.edit, () => setOpen({ what: 'edit', role: r })] as [string, string, () => void]] : []),
-                        ...(mayRemove ? [['remove', s.role.remove, () => setOpen({ what: 'remove', role: r })] as [string, string, () => void]] : []),
+                        mayChange && ['edit', s.edit, () => setOpen({ what: 'edit', role: r })],
+                        mayRemove && ['remove', s.role.remove, () => setOpen({ what: 'remove', role: r })],
                       ]} />}</div>
                     </th>
                   ))}</tr>

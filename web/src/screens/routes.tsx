@@ -1,14 +1,14 @@
 import { Link } from '@tanstack/react-router'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect, useState } from 'react'
-import { api, asProblem, ifMatch, ok, type Page, type Provider, type Route, type Schemas } from '../api/client'
+import { api, ifMatch, ok, type Page, type Provider, type Route, type Schemas } from '../api/client'
 import { useMay } from '../session'
 import { s } from '../strings'
-import { Button, SelectField, State, Switch, TextField, type Tone } from '../ui/basics'
+import { Button, SelectField, State, TextField, type Tone } from '../ui/basics'
 import { Confirm, Dialog, Form, useSend } from '../ui/dialog'
 import { Empty, List, usePages } from '../ui/list'
 import { Menu } from '../ui/menu'
-import { toast } from '../ui/toast'
+import { Toggle } from '../ui/toggle'
 
 const tones: Record<Schemas['RouteTarget']['state'], Tone> = { ready: 'ok', disabled: 'off', not_served: 'bad', deleted: 'off' }
 
@@ -35,8 +35,8 @@ export function Routes() {
             <td className="wide-only">{s.provider.strategies[r.strategy]}</td>
             <td className="num"><Enabled route={r} disabled={!mayChange} /></td>
             <td><Menu label={s.route.actions(r.name)} choices={[
-              ...(mayChange ? [['edit', s.edit, () => setOpen({ what: 'edit', route: r })] as [string, string, () => void]] : []),
-              ...(mayRemove ? [['remove', s.route.remove, () => setOpen({ what: 'remove', route: r })] as [string, string, () => void]] : []),
+              mayChange && ['edit', s.edit, () => setOpen({ what: 'edit', route: r })],
+              mayRemove && ['remove', s.route.remove, () => setOpen({ what: 'remove', route: r })],
             ]} /></td>
           </tr>
         )}
@@ -59,22 +59,10 @@ function Target({ target: t, weighted }: { target: Schemas['RouteTarget']; weigh
   )
 }
 
-function Enabled({ route: r, disabled }: { route: Route; disabled: boolean }) {
-  const queries = useQueryClient()
-  const [wanted, setWanted] = useState<boolean | null>(null)
-  const change = async (enabled: boolean) => {
-    setWanted(enabled)
-    try {
-      await ok(api.PATCH('/api/v1/ai/routes/{route}', { params: { path: { route: r.id }, header: ifMatch(r.revision) }, body: { enabled } }))
-    } catch (e) {
-      const problem = asProblem(e)
-      toast(s.problem(problem.status, problem.detail), { bad: true })
-    }
-    await queries.invalidateQueries({ queryKey: ['routes'] })
-    setWanted(null)
-  }
-  return <Switch label={s.route.switch(r.name)} on={wanted ?? r.enabled} disabled={disabled || wanted !== null} onValue={(v) => void change(v)} />
-}
+const Enabled = ({ route: r, disabled }: { route: Route; disabled: boolean }) => (
+  <Toggle label={s.route.switch(r.name)} on={r.enabled} disabled={disabled} shownIn={['routes']}
+    change={(enabled) => ok(api.PATCH('/api/v1/ai/routes/{route}', { params: { path: { route: r.id }, header: ifMatch(r.revision) }, body: { enabled } }))} />
+)
 
 interface Line { provider: string; model: string; weight: string }
 

@@ -1,15 +1,16 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
-import { api, asProblem, ok, type Page, type Role, type User } from '../api/client'
+import { api, ok, type Page, type Role, type User } from '../api/client'
 import { useMay, useWho } from '../session'
 import { s } from '../strings'
-import { Button, SecretField, State, Switch, TextField } from '../ui/basics'
+import { Button, SecretField, State, TextField } from '../ui/basics'
 import { Choices } from '../ui/chips'
 import { Confirm, Dialog, Form, useSend } from '../ui/dialog'
 import { Empty, List, usePages } from '../ui/list'
 import { Menu } from '../ui/menu'
 import { Time } from '../ui/time'
 import { toast } from '../ui/toast'
+import { Toggle } from '../ui/toggle'
 
 type Open = { what: 'add' } | { what: 'edit' | 'password' | 'remove'; user: User } | null
 
@@ -35,9 +36,9 @@ export function Users() {
             <td className="wide-only mut"><Time at={u.created_at} /></td>
             <td className="num"><LetIn user={u} disabled={!mayChange} /></td>
             <td><Menu label={s.user.actions(u.name)} choices={[
-              ...(mayChange ? [['edit', s.edit, () => setOpen({ what: 'edit', user: u })] as [string, string, () => void]] : []),
-              ...(maySet && u.id !== self ? [['password', s.user.password, () => setOpen({ what: 'password', user: u })] as [string, string, () => void]] : []),
-              ...(mayRemove ? [['remove', s.user.remove, () => setOpen({ what: 'remove', user: u })] as [string, string, () => void]] : []),
+              mayChange && ['edit', s.edit, () => setOpen({ what: 'edit', user: u })],
+              maySet && u.id !== self && ['password', s.user.password, () => setOpen({ what: 'password', user: u })],
+              mayRemove && ['remove', s.user.remove, () => setOpen({ what: 'remove', user: u })],
             ]} /></td>
           </tr>
         )}
@@ -51,21 +52,11 @@ export function Users() {
 }
 
 function LetIn({ user: u, disabled }: { user: User; disabled: boolean }) {
-  const queries = useQueryClient()
   const self = useWho()?.id === u.id
-  const [wanted, setWanted] = useState<boolean | null>(null)
-  const change = async (on: boolean) => {
-    setWanted(on)
-    try {
-      await ok(api.PATCH('/api/v1/users/{user}', { params: { path: { user: u.id } }, body: { disabled: !on } }))
-    } catch (e) {
-      const problem = asProblem(e)
-      toast(s.problem(problem.status, problem.detail), { bad: true })
-    }
-    await queries.invalidateQueries({ queryKey: ['users'] })
-    setWanted(null)
-  }
-  return <Switch label={s.user.switch(u.name)} on={wanted ?? !u.disabled} disabled={disabled || self || wanted !== null} onValue={(v) => void change(v)} />
+  return (
+    <Toggle label={s.user.switch(u.name)} on={!u.disabled} disabled={disabled || self} shownIn={['users']}
+      change={(on) => ok(api.PATCH('/api/v1/users/{user}', { params: { path: { user: u.id } }, body: { disabled: !on } }))} />
+  )
 }
 
 function UserForm({ user, onClose }: { user?: User; onClose: () => void }) {

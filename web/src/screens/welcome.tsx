@@ -6,7 +6,7 @@ import { follow } from '../api/events'
 import { nameOf } from '../providers'
 import { useSession } from '../session'
 import { s } from '../strings'
-import { Button, Refusal, State } from '../ui/basics'
+import { Button, Refusal, State, TextField } from '../ui/basics'
 import { Form, useSend } from '../ui/dialog'
 import { SetPassword } from './signin'
 import { AddProvider } from '../ui/providerform'
@@ -75,12 +75,7 @@ function MintFirst({ onDone }: { onDone: (t: Schemas['CreatedToken']) => void })
   const run = useSend(() => ok(api.POST('/api/v1/tokens', { body: { name, scopes: ['gateway:use'] } })), onDone)
   return (
     <Form action={s.token.mint} busy={run.busy} problem={run.problem} shown={['name']} onSend={() => void run.send()}>
-      <div className="field">
-        <label htmlFor="first-token">{s.token.name}</label>
-        <input id="first-token" value={name} onChange={(e) => setName(e.target.value)} aria-invalid={run.problem?.field('name') ? true : undefined} />
-        {run.problem?.field('name') && <p className="error">{run.problem.field('name')}</p>}
-        <p className="hint">{s.welcome.tokenHint}</p>
-      </div>
+      <TextField label={s.token.name} value={name} onValue={setName} error={run.problem?.field('name')} hint={s.welcome.tokenHint} />
     </Form>
   )
 }

@@ -70,10 +70,6 @@ export function Check({ label, hint, checked, onValue, disabled }: { label: Reac
   )
 }
 
-export function Switch({ label, on, onValue, disabled }: { label: string; on: boolean; onValue: (v: boolean) => void; disabled?: boolean }) {
-  return <button type="button" role="switch" aria-checked={on} aria-label={label} disabled={disabled} className="switch" onClick={() => onValue(!on)} />
-}
-
 /** Refusal says why a change was refused, as far as no field of the form says it. */
 export function Refusal({ problem, shown = [] }: { problem: Problem | null; shown?: string[] }) {
   if (!problem) return null

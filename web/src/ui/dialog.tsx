@@ -1,7 +1,7 @@
 import { useEffect, useId, useRef, useState, type FormEvent, type ReactNode } from 'react'
 import { asProblem, type Problem } from '../api/client'
 import { s } from '../strings'
-import { Button, Refusal } from './basics'
+import { Button, Refusal, TextField } from './basics'
 
 /** Dialog is a modal one, by the browser's own element: it holds the focus and gives it back. */
 export function Dialog({ title, onClose, wide, children }: { title: string; onClose: () => void; wide?: boolean; children: ReactNode }) {
@@ -72,12 +72,7 @@ export function Confirm({ title, action, text, typed, send, onClose, onDone }: {
     <Dialog title={title} onClose={onClose}>
       <Form action={action} busy={run.busy} problem={run.problem} danger onCancel={onClose} onSend={() => (!typed || name === typed) && void run.send()}>
         <div className="text">{text}</div>
-        {typed && (
-          <div className="field">
-            <label htmlFor="confirm-name">{s.confirm.type(typed)}</label>
-            <input id="confirm-name" className="mono" autoComplete="off" value={name} onChange={(e) => setName(e.target.value)} />
-          </div>
-        )}
+        {typed && <TextField label={s.confirm.type(typed)} mono value={name} onValue={setName} />}
       </Form>
     </Dialog>
   )

@@ -1,11 +1,12 @@
 import { useId, useRef, type KeyboardEvent } from 'react'
 import { s } from '../strings'
 
-/** Menu is a button that opens a list of things to do, above everything else on the screen. */
-export function Menu({ label, choices }: { label: string; choices: [id: string, text: string, run: () => void][] }) {
+/** Menu is a button that opens a list of what one may do, above everything else on the screen. */
+export function Menu({ label, choices: all }: { label: string; choices: ([id: string, text: string, run: () => void] | false)[] }) {
   const id = useId()
   const button = useRef<HTMLButtonElement>(null)
   const list = useRef<HTMLDivElement>(null)
+  const choices = all.filter((c) => c !== false)
   if (choices.length === 0) return null
   const place = () => {
     const [b, l] = [button.current?.getBoundingClientRect(), list.current]
@@ -18,8 +19,8 @@ export function Menu({ label, choices }: { label: string; choices: [id: string, 
     const by = e.key === 'ArrowDown' ? 1 : e.key === 'ArrowUp' ? -1 : 0
     if (!by) return
     e.preventDefault()
-    const all = [...(list.current?.querySelectorAll('button') ?? [])]
-    all[(all.indexOf(document.activeElement as HTMLButtonElement) + by + all.length) % all.length]?.focus()
+    const items = [...(list.current?.querySelectorAll('button') ?? [])]
+    items[(items.indexOf(document.activeElement as HTMLButtonElement) + by + items.length) % items.length]?.focus()
   }
   return (
     <div className="actions">

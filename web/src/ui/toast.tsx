@@ -1,4 +1,5 @@
 import { useSyncExternalStore } from 'react'
+import { asProblem } from '../api/client'
 import { s } from '../strings'
 import { Button } from './basics'
 
@@ -23,6 +24,12 @@ export function toast(text: string, o: { bad?: boolean; undo?: () => void } = {}
   const id = next++
   set([...toasts.slice(-2), { id, text, ...o }])
   setTimeout(() => drop(id), o.undo || o.bad ? 10_000 : 4_000)
+}
+
+/** refused says why a change was, where no form says it. */
+export function refused(e: unknown) {
+  const { status, detail } = asProblem(e)
+  toast(s.problem(status, detail), { bad: true })
 }
 
 export function Toasts() {

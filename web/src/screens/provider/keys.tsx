@@ -9,7 +9,7 @@ import { Confirm, Dialog, Form, useSend } from '../../ui/dialog'
 import { Empty } from '../../ui/list'
 import { Menu } from '../../ui/menu'
 import { Time, useNow } from '../../ui/time'
-import { toast } from '../../ui/toast'
+import { refused, toast } from '../../ui/toast'
 
 type Open = { what: 'add' } | { what: 'rotate' | 'edit' | 'remove'; key: ProviderKey } | null
 
@@ -37,10 +37,10 @@ export function Keys({ provider: p }: { provider: Provider }) {
 
 const named = (k: ProviderKey) => k.label || k.hint || s.key.unnamed
 
-/** useChanged puts a provider that was changed on the screen. */
-function useChanged(p: Provider) {
+/** useChanged has everything on the screen read again: what shows keys, and what counts them. */
+function useChanged() {
   const queries = useQueryClient()
-  return () => queries.invalidateQueries({ queryKey: providerKey(p.name) }).then(() => queries.invalidateQueries())
+  return () => queries.invalidateQueries()
 }
 
 function Ordered({ provider: p, onOpen }: { provider: Provider; onOpen: (o: Open) => void }) {
@@ -71,8 +71,8 @@ function Ordered({ provider: p, onOpen }: { provider: Provider; onOpen: (o: Open
       queries.setQueryData(providerKey(p.name), changed)
       setSaid(s.key.orderSaved)
     } catch (e) {
-      const problem = asProblem(e)
-      toast(problem.status === 412 ? s.key.orderStale : s.problem(problem.status, problem.detail), { bad: true })
+      if (asProblem(e).status === 412) toast(s.key.orderStale, { bad: true })
+      else refused(e)
       await queries.invalidateQueries({ queryKey: providerKey(p.name) })
     }
     setOrder(null)
@@ -155,29 +155,27 @@ function Expiry({ at }: { at: string | null }) {
 }
 
 function Actions({ provider: p, k, onOpen }: { provider: Provider; k: ProviderKey; onOpen: (o: Open) => void }) {
-  const changed = useChanged(p)
+  const changed = useChanged()
   const mayChange = useMay('ai_provider_key:update')
   const mayRemove = useMay('ai_provider_key:delete')
   const mayRotate = useMay('ai_provider:update', 'ai_provider_key:create', 'ai_provider_key:delete', 'ai_provider_key:update')
-  const toggle = useSend((disabled: boolean) => ok(api.PATCH('/api/v1/ai/providers/{provider}/keys/{id}', {
-    params: { path: { provider: p.name, id: k.id }, header: ifMatch(p.revision) }, body: { disabled },
-  })), () => void changed())
-  useEffect(() => {
-    if (toggle.problem) toast(s.problem(toggle.problem.status, toggle.problem.detail), { bad: true })
-  }, [toggle.problem])
-  const choices: [string, string, boolean, () => void][] = [
-    ['rotate', s.key.rotate, mayRotate, () => onOpen({ what: 'rotate', key: k })],
-    ['edit', s.edit, mayChange, () => onOpen({ what: 'edit', key: k })],
-    ['toggle', k.disabled ? s.key.enable : s.key.disable, mayChange, () => void toggle.send(!k.disabled)],
-    ['remove', s.key.remove, mayRemove, () => onOpen({ what: 'remove', key: k })],
-  ]
-  return <Menu label={s.key.actions(named(k))} choices={choices.filter(([, , allowed]) => allowed).map(([id, text, , run]) => [id, text, run])} />
+  const toggle = () => ok(api.PATCH('/api/v1/ai/providers/{provider}/keys/{id}', {
+    params: { path: { provider: p.name, id: k.id }, header: ifMatch(p.revision) }, body: { disabled: !k.disabled },
+  })).then(changed, refused)
+  return (
+    <Menu label={s.key.actions(named(k))} choices={[
+      mayRotate && ['rotate', s.key.rotate, () => onOpen({ what: 'rotate', key: k })],
+      mayChange && ['edit', s.edit, () => onOpen({ what: 'edit', key: k })],
+      mayChange && ['toggle', k.disabled ? s.key.enable : s.key.disable, () => void toggle()],
+      mayRemove && ['remove', s.key.remove, () => onOpen({ what: 'remove', key: k })],
+    ]} />
+  )
 }
 
 const stamp = (local: string) => (local ? new Date(local).toISOString() : undefined)
 
 function AddKey({ provider: p, onClose }: { provider: Provider; onClose: () => void }) {
-  const changed = useChanged(p)
+  const changed = useChanged()
   const [form, setForm] = useState({ api_key: '', label: '', expires: '' })
   const run = useSend(() => ok(api.POST('/api/v1/ai/providers/{provider}/keys', {
     params: { path: { provider: p.name }, header: ifMatch(p.revision) },
@@ -195,7 +193,7 @@ function AddKey({ provider: p, onClose }: { provider: Provider; onClose: () => v
 }
 
 function EditKey({ provider: p, k, onClose }: { provider: Provider; k: ProviderKey; onClose: () => void }) {
-  const changed = useChanged(p)
+  const changed = useChanged()
   const [form, setForm] = useState({ label: k.label, weight: String(k.weight), expires: k.expires_at ? local(k.expires_at) : '' })
   const run = useSend(() => ok(api.PATCH('/api/v1/ai/providers/{provider}/keys/{id}', {
     params: { path: { provider: p.name, id: k.id }, header: ifMatch(p.revision) },
@@ -218,7 +216,7 @@ function local(at: string): string {
 }
 
 function Rotate({ provider: p, k, onClose }: { provider: Provider; k: ProviderKey; onClose: () => void }) {
-  const changed = useChanged(p)
+  const changed = useChanged()
   const [form, setForm] = useState({ api_key: '', skip: false })
   const [result, setResult] = useState<Schemas['KeyRotation'] | null>(null)
   const run = useSend(() => ok(api.POST('/api/v1/ai/providers/{provider}/keys/{id}/rotate', {
@@ -249,7 +247,7 @@ function Rotate({ provider: p, k, onClose }: { provider: Provider; k: ProviderKe
 }
 
 function RemoveKey({ provider: p, k, onClose }: { provider: Provider; k: ProviderKey; onClose: () => void }) {
-  const changed = useChanged(p)
+  const changed = useChanged()
   return (
     <Confirm title={s.key.removeTitle(named(k))} action={s.key.remove} text={<><p>{s.key.removeText}</p><p>{p.api_keys.length === 1 ? s.key.removeLast : s.key.removeOthers(p.api_keys.length - 1)}</p></>}
       send={() => ok(api.DELETE('/api/v1/ai/providers/{provider}/keys/{id}', { params: { path: { provider: p.name, id: k.id }, header: ifMatch(p.revision) } }))}

@@ -5,6 +5,7 @@ import { providerKey } from '../../providers'
 import { useMay } from '../../session'
 import { s } from '../../strings'
 import { AreaField, Button, Check, SecretField, SelectField, TextField } from '../../ui/basics'
+import { words } from '../../ui/chips'
 import { Confirm, Form, useSend } from '../../ui/dialog'
 import { toast } from '../../ui/toast'
 
@@ -30,7 +31,6 @@ const typesFor = { openai: ['openai', 'azure'], anthropic: ['anthropic', 'bedroc
 /** Settings are a form of the settings document. A secret in it is replaced, never shown. */
 export function Settings({ provider: p }: { provider: Provider }) {
   const there = (p.settings ?? null) as Document | null
-  const [read, setRead] = useState(p.revision)
   const [type, setType] = useState(String(there?._type ?? p.type))
   const [edits, setEdits] = useState<Document>({})
   const [replacing, setReplacing] = useState<string[]>([])
@@ -40,13 +40,12 @@ export function Settings({ provider: p }: { provider: Provider }) {
   const done = (now: Provider) => {
     setEdits({})
     setReplacing([])
-    setRead(now.revision)
     queries.setQueryData(providerKey(p.name), now)
     void queries.invalidateQueries()
     toast(s.settings.saved)
   }
   const change = (settings: Document | null) => ok(api.PATCH('/api/v1/ai/providers/{provider}', {
-    params: { path: { provider: p.name }, header: ifMatch(Math.max(read, p.revision)) }, body: { settings },
+    params: { path: { provider: p.name }, header: ifMatch(p.revision) }, body: { settings },
   }))
   const same = there?._type === type
   const fields = [...(own[type] ?? []), ...common]
@@ -55,7 +54,7 @@ export function Settings({ provider: p }: { provider: Provider }) {
     const next: Document = { ...kept, ...edits, _type: type, _version: same ? there._version : 1 }
     for (const [name, kind] of fields) {
       const v = next[name]
-      if (kind === 'list' && typeof v === 'string' && v.trim()) next[name] = v.split(/[\s,]+/).filter(Boolean)
+      if (kind === 'list' && typeof v === 'string' && v.trim()) next[name] = words(v)
       // Left out, a field has its default, and a secret stays; a secret that was to be replaced by nothing is cleared.
       if (v === '' && !replacing.includes(name)) delete next[name]
     }
@@ -73,15 +72,15 @@ export function Settings({ provider: p }: { provider: Provider }) {
           {typesFor[p.type].map((t) => <option key={t} value={t}>{s.settings.types[t] ?? t}</option>)}
         </SelectField>
         {fields.map(([name, kind], i) => {
-          const words = s.settings.fields[name] ?? { label: name }
-          const props = { label: words.label, hint: words.hint, error: error(name) }
+          const text = s.settings.fields[name] ?? { label: name }
+          const props = { label: text.label, hint: text.hint, error: error(name) }
           const heading = i === (own[type]?.length ?? 0) && <h2 className="legend">{s.settings.reach}</h2>
           return (
             <div key={`${type} ${name}`}>
               {heading}
-              {kind === 'flag' ? <div className="field"><Check label={words.label} hint={words.hint} checked={value(name) === undefined ? (words.standard ?? false) : value(name) === true} onValue={(v) => set(name, v)} />{error(name) && <p className="error">{error(name)}</p>}</div>
+              {kind === 'flag' ? <div className="field"><Check label={text.label} hint={text.hint} checked={value(name) === undefined ? (text.standard ?? false) : value(name) === true} onValue={(v) => set(name, v)} />{error(name) && <p className="error">{error(name)}</p>}</div>
                 : kind === 'secret' && secrets.includes(name) && !replacing.includes(name) ? (
-                  <div className="field"><span className="legend">{words.label}</span><div className="row"><span className="mut">{s.settings.isSet}</span><Button className="small" aria-label={s.settings.replaceThis(words.label)} onClick={() => setReplacing([...replacing, name])}>{s.settings.replace}</Button></div></div>
+                  <div className="field"><span className="legend">{text.label}</span><div className="row"><span className="mut">{s.settings.isSet}</span><Button className="small" aria-label={s.settings.replaceThis(text.label)} onClick={() => setReplacing([...replacing, name])}>{s.settings.replace}</Button></div></div>
                 ) : kind === 'secret' ? <SecretField {...props} value={String(edits[name] ?? '')} onValue={(v) => set(name, v)} />
                 : kind === 'list' ? <TextField {...props} mono value={Array.isArray(value(name)) ? (value(name) as string[]).join(' ') : String(value(name) ?? '')} onValue={(v) => set(name, v)} />
                 : kind === 'number' ? <TextField {...props} type="number" min={0} value={value(name) === undefined ? '' : String(value(name))} onValue={(v) => set(name, v === '' ? '' : Number(v))} />
