@@ -168,7 +168,7 @@ func TestTheFirstLoadIsSmall(t *testing.T) {
 		total += len(body(t, get(t, "GET", string(n[1]), "Accept-Encoding", "gzip")))
 	}
 	err := fs.WalkDir(os.DirFS("dist/assets"), ".", func(name string, _ fs.DirEntry, err error) error {
-		if regexp.MustCompile(`^(inter|jetbrains-mono)-latin-wght|^(home|providers|providerform|welcome|setup|events)-.*\.js`).MatchString(name) {
+		if regexp.MustCompile(`^(inter|jetbrains-mono)-latin-wght|^(home|providers?|providerform|toggle|welcome|setup|events)-.*\.js`).MatchString(name) {
 			total += len(body(t, get(t, "GET", "/assets/"+name, "Accept-Encoding", "gzip")))
 		}
 		return err
