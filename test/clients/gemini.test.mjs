@@ -13,6 +13,13 @@ const contents = 'hello, gatehouse';
 const config = { systemInstruction: 'be brief' };
 const usage = { input: 4, output: 10 };
 
+// post sends what the SDK has no call for.
+const post = (operation, body) => fetch(`${geminiURL}/v1beta/models/${model}${operation}`, {
+  method: 'POST',
+  headers: { 'x-goog-api-key': token, 'content-type': 'application/json' },
+  body: JSON.stringify(body),
+});
+
 // checkHeaders holds for every answer that comes from the provider.
 function checkHeaders(headers) {
   assert.match(headers['x-gatehouse-request-id'] ?? '', /^[0-9a-f-]{36}$/);
@@ -41,11 +48,7 @@ test('content, streamed', async () => {
 });
 
 test('a stream that is one list', async () => {
-  const response = await fetch(`${geminiURL}/v1beta/models/${model}:streamGenerateContent`, {
-    method: 'POST',
-    headers: { 'x-goog-api-key': token, 'content-type': 'application/json' },
-    body: JSON.stringify({ contents: [{ role: 'user', parts: [{ text: contents }] }] }),
-  });
+  const response = await post(':streamGenerateContent', { contents: [{ role: 'user', parts: [{ text: contents }] }] });
   assert.equal(response.status, 200);
   const chunks = await response.json();
   assert.equal(chunks.map((c) => c.candidates[0].content.parts[0].text).join(''), echo(contents));
@@ -92,10 +95,9 @@ for (const [name, client, status, state] of [
 }
 
 test("a provider's own 400 passes as it is", async () => {
-  await assert.rejects(ai.models.generateContent({ model, contents: [] }), (error) => {
-    assert.ok(error instanceof ApiError || /contents/.test(error.message), error.message);
-    return true;
-  });
+  const response = await post(':generateContent', { contents: [] }); // the SDK would not send that
+  assert.equal(response.status, 400);
+  assert.equal((await response.json()).error.message, '* GenerateContentRequest.contents: contents is not specified\n');
 });
 
 test('a token in the URL is refused', async () => {
