@@ -79,7 +79,7 @@ var law = map[string]rule{
 	"internal/keyprobe":                 {own: []string{"internal/keypool", "internal/routing"}},
 	"internal/keypool":                  {own: []string{"internal/registry", "internal/routing"}},
 	"internal/routing":                  {own: []string{"internal/rbac", "internal/secret", "internal/settings", "internal/store", "internal/token", "internal/transport", "internal/upstream/azure", "internal/upstream/bedrock"}},
-	"internal/translate":                {own: []string{"internal/nesting"}, modules: []string{gjson}},
+	"internal/translate":                {own: []string{"internal/nesting", "internal/upstream/anthropic", "internal/upstream/openai"}, modules: []string{gjson}},
 	"internal/quota":                    {own: []string{"internal/registry"}},
 	"internal/breaker":                  {own: []string{"internal/registry"}},
 	"internal/upstream":                 {own: []string{"internal/nesting", "internal/secret"}, modules: []string{gjson}},

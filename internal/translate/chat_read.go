@@ -28,7 +28,7 @@ func (r *request) readChat(top map[string]gjson.Result) error {
 	if t := top["thinking"]; t.IsObject() {
 		r.readThinking(t)
 	}
-	if err := r.readChatFormat(top["response_format"]); err != nil {
+	if err := r.readFormat("response_format", top["response_format"], "json_schema"); err != nil {
 		return err
 	}
 	for _, t := range top["tools"].Array() {
@@ -65,19 +65,26 @@ func (r *request) readCommon(top map[string]gjson.Result) error {
 	return nil
 }
 
-func (r *request) readChatFormat(f gjson.Result) error {
-	switch kind := f.Get("type").Str; kind {
+// readFormat reads the form that the answer is to have; the schema and what is said
+// of it are in f or, if within names one, in a member of it.
+func (r *request) readFormat(member string, f gjson.Result, within string) error {
+	schema, in := f, member
+	if within != "" {
+		schema, in = f.Get(within), member+"."+within
+	}
+	switch f.Get("type").Str {
 	case "", "text":
 	case "json_schema":
-		s := f.Get("json_schema")
-		if !s.Get("schema").IsObject() {
-			return invalid("response_format.json_schema", "it needs a schema")
+		if !schema.Get("schema").IsObject() {
+			return invalid(in, "it needs a schema")
 		}
-		r.format = format{schema: s.Get("schema").Raw, name: litOf(s.Get("name")), description: litOf(s.Get("description")), strict: flag(s.Get("strict"))}
+		r.format = format{
+			schema: schema.Get("schema").Raw, name: litOf(schema.Get("name")), description: litOf(schema.Get("description")), strict: flag(schema.Get("strict")),
+		}
 	case "json_object":
-		return cannot("response_format", r.to, "an answer is held to a schema or to nothing: use json_schema")
+		return cannot(member, r.to, "an answer is held to a schema or to nothing: use json_schema")
 	default:
-		return cannot("response_format", r.to, "its type is not known here")
+		return cannot(member, r.to, "its type is not known here")
 	}
 	return nil
 }
@@ -225,16 +232,7 @@ func (r *request) readChatAssistant(m gjson.Result) error {
 
 // readChatContent reads text or a list of parts.
 func (r *request) readChatContent(member string, c gjson.Result, cache string) ([]part, error) {
-	switch {
-	case c.Type == gjson.String:
-		return []part{{kind: text, text: litOf(c), cache: cache}}, nil
-	case c.Type == gjson.Null: // or missing
-		return nil, nil
-	case !c.IsArray():
-		return nil, invalid(member, "it must be text or a list of parts")
-	}
-	var parts []part
-	for _, v := range c.Array() {
+	parts, err := readParts(member, "parts", c, func(v gjson.Result) ([]part, error) {
 		p := part{cache: cacheOf(v)}
 		var err error
 		switch v.Get("type").Str {
@@ -253,10 +251,10 @@ func (r *request) readChatContent(member string, c gjson.Result, cache string) (
 		default:
 			err = cannot(member, r.to, "a part is of a type that is not known here")
 		}
-		if err != nil {
-			return nil, err
-		}
-		parts = append(parts, p)
+		return []part{p}, err
+	})
+	if err != nil {
+		return nil, err
 	}
 	if n := len(parts); n > 0 && parts[n-1].cache == "" {
 		parts[n-1].cache = cache

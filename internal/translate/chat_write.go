@@ -194,18 +194,23 @@ func (w *writer) chatAssistant(parts []part, thoughts bool) {
 			if p.kind != toolUse {
 				continue
 			}
-			w.open('{')
-			w.setLit("id", p.id)
-			w.setRaw("type", `"function"`)
-			w.key("function")
-			w.open('{')
-			w.setLit("name", p.name)
-			w.setLit("arguments", p.asText())
-			w.shut('}')
-			w.shut('}')
+			w.chatCall(p.id, p.name, p.asText())
 		}
 		w.shut(']')
 	}
+	w.shut('}')
+}
+
+// chatCall writes a call of a tool.
+func (w *writer) chatCall(id, name, arguments lit) {
+	w.open('{')
+	w.setLit("id", id)
+	w.setRaw("type", `"function"`)
+	w.key("function")
+	w.open('{')
+	w.setLit("name", name)
+	w.setLit("arguments", arguments)
+	w.shut('}')
 	w.shut('}')
 }
 

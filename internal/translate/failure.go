@@ -6,6 +6,9 @@ import (
 	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/gatehousehq/gatehouse/internal/upstream/anthropic"
+	"github.com/gatehousehq/gatehouse/internal/upstream/openai"
 )
 
 // A failure is an error of an upstream.
@@ -17,47 +20,10 @@ type failure struct {
 // statusOverloaded is Anthropic's status for a server that has too much to do.
 const statusOverloaded = 529
 
-// kinds are Anthropic's types of errors by their status. Those of the gateway
-// itself are the same; see the dialects in package upstream.
-var kinds = []struct {
-	status int
-	kind   string
-}{
-	{http.StatusBadRequest, "invalid_request_error"},
-	{http.StatusUnauthorized, "authentication_error"},
-	{http.StatusPaymentRequired, "billing_error"},
-	{http.StatusForbidden, "permission_error"},
-	{http.StatusNotFound, "not_found_error"},
-	{http.StatusRequestEntityTooLarge, "request_too_large"},
-	{http.StatusTooManyRequests, "rate_limit_error"},
-	{http.StatusInternalServerError, "api_error"},
-	{http.StatusGatewayTimeout, "timeout_error"},
-	{statusOverloaded, "overloaded_error"},
-}
-
-func kindOf(status int) string {
-	for _, k := range kinds {
-		if k.status == status {
-			return k.kind
-		}
-	}
-	if status >= 500 {
-		return "api_error"
-	}
-	return "invalid_request_error"
-}
-
-// openAIType returns the type that OpenAI sends with a status.
-func openAIType(status int) string {
-	switch {
-	case status == http.StatusForbidden:
-		return "request_forbidden"
-	case status == http.StatusTooManyRequests:
-		return "requests"
-	case status >= 500:
-		return "server_error"
-	}
-	return "invalid_request_error"
+// statuses are those that Anthropic has types of errors of their own for.
+var statuses = []int{
+	http.StatusBadRequest, http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden, http.StatusNotFound,
+	http.StatusRequestEntityTooLarge, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusGatewayTimeout, statusOverloaded,
 }
 
 // tooLong is OpenAI's code for a conversation that does not fit, which agents
@@ -101,9 +67,9 @@ func failureOf(doc gjson.Result) failure {
 		}
 	}
 	f.code = litOf(e.Get("code"))
-	for _, k := range kinds {
-		if k.kind == e.Get("type").Str {
-			f.status = k.status
+	for _, status := range statuses {
+		if anthropic.ErrorType(status) == e.Get("type").Str {
+			f.status = status
 		}
 	}
 	if n := count(e.Get("code")); n >= 400 && n < 600 { // as OpenRouter has it
@@ -138,7 +104,7 @@ func (f *failure) said() lit {
 func (w *writer) openAIError(f failure) {
 	w.open('{')
 	w.setLit("message", f.said())
-	w.setStr("type", openAIType(f.status))
+	w.setStr("type", openai.ErrorType(f.status))
 	w.setRaw("param", "null")
 	w.orNull("code", f.code)
 	w.shut('}')
@@ -149,7 +115,7 @@ func (w *writer) messagesError(f failure) {
 	w.setRaw("type", `"error"`)
 	w.key("error")
 	w.open('{')
-	kind, said := kindOf(f.status), f.said()
+	kind, said := anthropic.ErrorType(f.status), f.said()
 	switch f.code {
 	case spentCode:
 		kind = "billing_error"

@@ -113,23 +113,7 @@ func (r *request) readMessagesTurn(m gjson.Result) error {
 
 // readBlocks reads text or a list of blocks.
 func (r *request) readBlocks(member string, c gjson.Result) ([]part, error) {
-	switch {
-	case c.Type == gjson.String:
-		return []part{{kind: text, text: litOf(c)}}, nil
-	case c.Type == gjson.Null: // or missing
-		return nil, nil
-	case !c.IsArray():
-		return nil, invalid(member, "it must be text or a list of blocks")
-	}
-	var parts []part
-	for _, b := range c.Array() {
-		p, err := r.readBlock(member, b)
-		if err != nil {
-			return nil, err
-		}
-		parts = append(parts, p...)
-	}
-	return parts, nil
+	return readParts(member, "blocks", c, func(b gjson.Result) ([]part, error) { return r.readBlock(member, b) })
 }
 
 // readBlock reads one block; a document that is a list of blocks is all of them.

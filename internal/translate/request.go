@@ -254,6 +254,27 @@ func (w *writer) dataURL(s source) {
 	w.b = append(w.b, '"')
 }
 
+// readParts reads content, which is text or a list of what is named.
+func readParts(member, named string, c gjson.Result, read func(gjson.Result) ([]part, error)) ([]part, error) {
+	switch {
+	case c.Type == gjson.String:
+		return []part{{kind: text, text: litOf(c)}}, nil
+	case c.Type == gjson.Null: // or missing
+		return nil, nil
+	case !c.IsArray():
+		return nil, invalid(member, "it must be text or a list of "+named)
+	}
+	var parts []part
+	for _, v := range c.Array() {
+		p, err := read(v)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, p...)
+	}
+	return parts, nil
+}
+
 // joined returns the texts among parts as one.
 func joined(parts []part, sep lit) lit {
 	var one lit

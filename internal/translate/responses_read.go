@@ -22,7 +22,7 @@ func (r *request) readResponses(top map[string]gjson.Result) error {
 			return cannot("include", r.to, odds)
 		}
 	}
-	if err := r.readResponsesFormat(top["text"].Get("format")); err != nil {
+	if err := r.readFormat("text.format", top["text"].Get("format"), ""); err != nil {
 		return err
 	}
 	for _, t := range top["tools"].Array() {
@@ -47,22 +47,6 @@ func (r *request) readResponses(top map[string]gjson.Result) error {
 		}
 	default:
 		return invalid("input", "text or a list is required")
-	}
-	return nil
-}
-
-func (r *request) readResponsesFormat(f gjson.Result) error {
-	switch f.Get("type").Str {
-	case "", "text":
-	case "json_schema":
-		if !f.Get("schema").IsObject() {
-			return invalid("text.format", "it needs a schema")
-		}
-		r.format = format{schema: f.Get("schema").Raw, name: litOf(f.Get("name")), description: litOf(f.Get("description")), strict: flag(f.Get("strict"))}
-	case "json_object":
-		return cannot("text.format", r.to, "an answer is held to a schema or to nothing: use json_schema")
-	default:
-		return cannot("text.format", r.to, "its type is not known here")
 	}
 	return nil
 }
@@ -174,16 +158,7 @@ func (r *request) readResponsesMessage(v gjson.Result) error {
 }
 
 func (r *request) readResponsesContent(member string, c gjson.Result) ([]part, error) {
-	switch {
-	case c.Type == gjson.String:
-		return []part{{kind: text, text: litOf(c)}}, nil
-	case c.Type == gjson.Null: // or missing
-		return nil, nil
-	case !c.IsArray():
-		return nil, invalid(member, "it must be text or a list of parts")
-	}
-	var parts []part
-	for _, v := range c.Array() {
+	return readParts(member, "parts", c, func(v gjson.Result) ([]part, error) {
 		var p part
 		var err error
 		switch v.Get("type").Str {
@@ -203,10 +178,6 @@ func (r *request) readResponsesContent(member string, c gjson.Result) ([]part, e
 		default:
 			err = cannot(member, r.to, "a part is of a type that it does not have")
 		}
-		if err != nil {
-			return nil, err
-		}
-		parts = append(parts, p)
-	}
-	return parts, nil
+		return []part{p}, err
+	})
 }

@@ -85,7 +85,7 @@ func classify(status int, body []byte) upstream.Verdict {
 
 func appendError(dst []byte, e upstream.Error) []byte {
 	dst = append(dst, `{"type":"error","error":{"type":`...)
-	dst = upstream.AppendString(dst, errorType(e.Status))
+	dst = upstream.AppendString(dst, ErrorType(e.Status))
 	dst = append(dst, `,"message":`...)
 	dst = upstream.AppendString(dst, e.Message)
 	dst = append(dst, `},"request_id":`...)
@@ -93,8 +93,8 @@ func appendError(dst []byte, e upstream.Error) []byte {
 	return append(dst, '}')
 }
 
-// errorType gives the type that Anthropic sends with a status.
-func errorType(status int) string {
+// ErrorType returns the type that Anthropic sends with a status.
+func ErrorType(status int) string {
 	switch status {
 	case http.StatusUnauthorized:
 		return "authentication_error"

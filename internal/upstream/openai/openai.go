@@ -91,7 +91,7 @@ func appendError(dst []byte, e upstream.Error) []byte {
 	dst = append(dst, `{"error":{"message":`...)
 	dst = upstream.AppendString(dst, e.Message)
 	dst = append(dst, `,"type":`...)
-	dst = upstream.AppendString(dst, errorType(e.Status))
+	dst = upstream.AppendString(dst, ErrorType(e.Status))
 	dst = append(dst, `,"param":null,"code":`...)
 	if e.Code == "" {
 		dst = append(dst, `null`...)
@@ -101,8 +101,8 @@ func appendError(dst []byte, e upstream.Error) []byte {
 	return append(dst, `}}`...)
 }
 
-// errorType gives the type that OpenAI sends with a status.
-func errorType(status int) string {
+// ErrorType returns the type that OpenAI sends with a status.
+func ErrorType(status int) string {
 	switch {
 	case status == http.StatusForbidden:
 		return "request_forbidden"
