@@ -142,7 +142,7 @@ func (g *Gateway) admits(t *target) (wait time.Duration, ok bool) {
 	if len(p.Keys) == 0 {
 		return 0, true
 	}
-	usable, short := g.cfg.Pool.Shortage(p.Keys, limitsOf(t.dialect, t.endpoint, t.model))
+	usable, short := g.cfg.Pool.Shortage(p.Keys, limitsOf(t.dialect, t.endpoint, printable(t.model)))
 	return short.Wait, usable > 0
 }
 

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"cmp"
 	"encoding/json"
 	"mime"
 	"net/http"
@@ -96,17 +95,21 @@ func (x *exchange) admitBodyModel() *refusal {
 
 // limitsOf returns the model whose limits hold for a request to an endpoint; "" if
 // it is not known, or the upstream does not limit models by themselves. To look at
-// a model is not to use it.
+// a model is not to use it. The model is printable.
 func limitsOf(d *upstream.Dialect, e *upstream.Endpoint, model string) string {
 	if !d.LimitsByModel || e == nil || e.Method == http.MethodGet {
 		return ""
 	}
-	return printable(model)
+	return model
 }
 
-// limitsOf is that of the request with its provider.
+// limitsOf is that of the request with its provider. The model of the record has
+// been looked at: every request asks for it twice.
 func (x *exchange) limitsOf() string {
-	return limitsOf(x.dialect, x.endpoint, cmp.Or(x.journey.model, x.rec.Model))
+	if x.journey.model != "" {
+		return limitsOf(x.dialect, x.endpoint, printable(x.journey.model))
+	}
+	return limitsOf(x.dialect, x.endpoint, x.rec.Model)
 }
 
 // limitedModel is limitsOf for a request that ran into a limit: it names the model
