@@ -68,7 +68,6 @@ func (x *exchange) travel(targets []target) {
 func (x *exchange) visit(t *target) (answered bool) {
 	x.depart()
 	x.untranslate()
-	x.preferResponses(t)
 	x.provider, x.dialect, x.endpoint, x.path = t.provider, t.dialect, t.endpoint, t.endpoint.Path
 	x.journey.model = t.model
 	cfg := &x.g.cfg

@@ -84,7 +84,7 @@ func (f *finder) consider(x *exchange, p *routing.Provider, model string, weight
 	}
 	t := target{provider: p, dialect: d, endpoint: d.Endpoint(x.r.Method, x.path), model: model, weight: weight}
 	if t.endpoint == nil || !servesPath(p, x.path) {
-		if e, api := translated(p, d, x.path); e != nil {
+		if e, api := translated(p, d, x.path, model); e != nil {
 			t.endpoint, t.api, t.translates = e, api, true
 		}
 	}

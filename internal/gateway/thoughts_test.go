@@ -69,6 +69,50 @@ func TestMessagesAtOpenAI(t *testing.T) {
 	}
 }
 
+// A target that would be asked by an API that it does not answer is none to go on to,
+// whatever its other APIs do.
+func TestMessagesAtOpenAIWithoutAnswer(t *testing.T) {
+	t.Parallel()
+	tok := token.New().Reveal()
+	at := func(name, base string) *routing.Provider {
+		return &routing.Provider{ID: name, Name: name, Dialect: routing.OpenAI, Enabled: true, BaseURL: mustURL(t, base), Keys: []routing.Key{key(name)}}
+	}
+	snapshot := routing.NewSnapshot(1, []*routing.Provider{at("other", "https://llm.example/v1"), at("openai", "https://api.openai.com/v1")},
+		map[token.Hash]*routing.Token{token.Sum(tok): {Use: true}}).WithRoutes(&routing.Route{
+		ID: "r", Name: "r", Enabled: true, Targets: []routing.Target{{ProviderID: "other", Model: "m"}, {ProviderID: "openai", Model: "gpt-5.5"}},
+	})
+	g := gateway.New(gateway.Config{
+		Snapshot: func() *routing.Snapshot { return snapshot },
+		Pool:     keypool.New(time.Now, keypool.Config{}),
+		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			res := respond(r, strings.NewReader("{}"))
+			if res.StatusCode = http.StatusBadRequest; r.URL.Path == "/v1/responses" {
+				res.StatusCode = http.StatusInternalServerError
+			} else if r.URL.Host == "llm.example" {
+				res.StatusCode = http.StatusTooManyRequests
+			}
+			return res, nil
+		}),
+	})
+	ask := func(model string) int {
+		req := httptest.NewRequest("POST", "/ai/v1/messages", strings.NewReader(`{"model":"`+model+`","max_tokens":20,"messages":[{"role":"user","content":"x"}]}`))
+		req.Header.Set("Authorization", "Bearer "+tok)
+		req.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		g.ServeHTTP(w, req)
+		return w.Code
+	}
+	for range 10 {
+		ask("openai/gpt-5.5")
+	}
+	if got := ask("openai/gpt-5.5"); got != http.StatusServiceUnavailable {
+		t.Fatalf("the circuit is not open: %d", got)
+	}
+	if got := ask("r"); got != http.StatusTooManyRequests {
+		t.Errorf("status %d, want that of the target that answered", got)
+	}
+}
+
 // TestThoughtsOfTargets: a client gets thoughts to send back only where no target
 // of the route gets them as they are.
 func TestThoughtsOfTargets(t *testing.T) {

@@ -45,13 +45,19 @@ func clientAPI(path string) (translate.API, bool) {
 
 // translated returns what a provider speaks in the place of what the client does at
 // the path, nil for nothing. Of OpenAI's two APIs the first is the one that all
-// have who speak it.
-func translated(p *routing.Provider, d *upstream.Dialect, path string) (e *upstream.Endpoint, api translate.API) {
+// have who speak it. At OpenAI itself a client of Messages is better off with the
+// other: Chat Completions refuses tools there for later models, and agents always
+// have tools.
+func translated(p *routing.Provider, d *upstream.Dialect, path, model string) (e *upstream.Endpoint, api translate.API) {
 	own, ok := clientAPI(path)
 	if !ok {
 		return nil, 0
 	}
-	for _, api := range []translate.API{translate.Messages, translate.Chat, translate.Responses} {
+	order := [...]translate.API{translate.Messages, translate.Chat, translate.Responses}
+	if own == translate.Messages && atOpenAI(p) && translate.ForOpenAI(model) == translate.Responses {
+		order[1], order[2] = order[2], order[1]
+	}
+	for _, api := range order {
 		e := d.Endpoint(http.MethodPost, api.Path())
 		if api != own && e != nil && servesPath(p, e.Path) {
 			return e, api
@@ -85,25 +91,10 @@ func (x *exchange) translateRequest(t *target) (bad *refusal, message string) {
 	return nil, ""
 }
 
-// preferResponses has a client of Messages asked for by Responses at OpenAI itself:
-// its Chat Completions refuses tools for later models, which agents always have.
-func (x *exchange) preferResponses(t *target) {
-	if !t.translates || t.api != translate.Chat || translate.ForOpenAI(t.model) != translate.Responses {
-		return
-	}
-	if own, _ := clientAPI(x.rec.Path); own != translate.Messages {
-		return
-	}
-	if !atOpenAI(t.provider) {
-		return
-	}
-	e := t.dialect.Endpoint(http.MethodPost, translate.Responses.Path())
-	if e != nil && (t.provider.Paths == nil || listed(t.provider.Paths, e.Path)) {
-		t.endpoint, t.api = e, translate.Responses
-	}
-}
-
 func atOpenAI(p *routing.Provider) bool {
+	if p.BaseURL == nil {
+		return false
+	}
 	host := p.BaseURL.Hostname()
 	return host == openAIHost || strings.HasSuffix(host, "."+openAIHost)
 }
