@@ -161,7 +161,7 @@ func (x *exchange) admit(s *routing.Snapshot, dest destination) *refusal {
 	} else if !x.token.Passthrough {
 		return noPassthrough
 	}
-	if p.Paths != nil && !listed(p.Paths, dest.path) {
+	if !servesPath(p, dest.path) {
 		return pathDenied
 	}
 	return x.admitPathModel()

@@ -38,7 +38,7 @@ func (x *exchange) admitModel(model string) *refusal {
 	switch {
 	case x.token.Models != nil && !listed(x.token.Models, model):
 		return modelDenied
-	case x.provider.Models != nil && !listed(x.provider.Models, model):
+	case !servesModel(x.provider, model):
 		return modelNotServed
 	}
 	return nil

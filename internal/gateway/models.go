@@ -65,20 +65,20 @@ func (x *exchange) answerJSON(body []byte) {
 func (g *Gateway) modelsFor(t *routing.Token, s *routing.Snapshot) []listedModel {
 	found := map[string]listedModel{}
 	direct := func(p *routing.Provider, model string) {
-		id := ""
-		if g.servesShared(p) && providerAllowed(t.Providers, p) && (p.Models == nil || listed(p.Models, model)) {
-			id = p.Name + "/" + model
+		if p == nil {
+			return
 		}
-		if id != "" && (t.Models == nil || listed(t.Models, id) || listed(t.Models, model)) {
+		if id := p.Name + "/" + model; g.usableBy(t, p, id, model) {
 			found[id] = listedModel{id: id, owner: p.Name}
 		}
 	}
 	for r := range s.Routes() {
-		if g.usableBy(t, s, r) {
-			found[r.Name] = listedModel{id: r.Name, owner: routeOwner, since: r.CreatedAt}
-		}
 		for _, target := range r.Targets {
-			direct(s.ProviderByID(target.ProviderID), target.Model)
+			p := s.ProviderByID(target.ProviderID)
+			if r.Enabled && g.usableBy(t, p, r.Name, target.Model) {
+				found[r.Name] = listedModel{id: r.Name, owner: routeOwner, since: r.CreatedAt}
+			}
+			direct(p, target.Model)
 		}
 	}
 	for p := range s.Providers() {

@@ -72,8 +72,7 @@ func (f *finder) consider(x *exchange, p *routing.Provider, model string, weight
 		return
 	}
 	f.visible = true
-	// What was asked for can be listed, or what it stands for.
-	if x.token.Models != nil && !listed(x.token.Models, x.journey.asked) && !listed(x.token.Models, model) {
+	if !tokenMayAsk(x.token, x.journey.asked, model) {
 		return
 	}
 	f.allowed = true
@@ -100,7 +99,7 @@ func (f *finder) consider(x *exchange, p *routing.Provider, model string, weight
 	case !servesPath(p, t.endpoint.Path):
 		f.unserved = pathDenied
 		return
-	case p.Models != nil && !listed(p.Models, model):
+	case !servesModel(p, model):
 		f.unserved = modelNotServed
 		return
 	}
@@ -110,6 +109,17 @@ func (f *finder) consider(x *exchange, p *routing.Provider, model string, weight
 // servesPath reports whether the settings of a provider allow a path.
 func servesPath(p *routing.Provider, path string) bool {
 	return p.Paths == nil || listed(p.Paths, path)
+}
+
+// servesModel reports whether the settings of a provider allow a model.
+func servesModel(p *routing.Provider, model string) bool {
+	return p.Models == nil || listed(p.Models, model)
+}
+
+// tokenMayAsk reports whether the list of a token allows a model: what is asked for
+// can be on it, or what that stands for.
+func tokenMayAsk(t *routing.Token, asked, model string) bool {
+	return t.Models == nil || listed(t.Models, asked) || listed(t.Models, model)
 }
 
 // result returns the targets, or why there is none.
@@ -137,11 +147,8 @@ func (g *Gateway) servesShared(p *routing.Provider) bool {
 	return d != nil && slices.ContainsFunc(d.Endpoints, func(e upstream.Endpoint) bool { return e.BodyModel })
 }
 
-// usableBy reports whether a token may use some target of a route.
-func (g *Gateway) usableBy(t *routing.Token, s *routing.Snapshot, r *routing.Route) bool {
-	return r.Enabled && slices.ContainsFunc(r.Targets, func(target routing.Target) bool {
-		p := s.ProviderByID(target.ProviderID)
-		return g.servesShared(p) && providerAllowed(t.Providers, p) && (p.Models == nil || listed(p.Models, target.Model)) &&
-			(t.Models == nil || listed(t.Models, r.Name) || listed(t.Models, target.Model))
-	})
+// usableBy reports whether a token may use a model of a provider, nil being none,
+// by the name that it asks for.
+func (g *Gateway) usableBy(t *routing.Token, p *routing.Provider, asked, model string) bool {
+	return g.servesShared(p) && providerAllowed(t.Providers, p) && servesModel(p, model) && tokenMayAsk(t, asked, model)
 }
