@@ -315,7 +315,8 @@ func (t *tryState) failed(res *http.Response) (answered bool) {
 		t.note().Outcome = usage.Leaked
 		x.refuse(keyLeaked)
 	case x.journey.translation != nil:
-		x.relay(t, res, x.translateError(res, text))
+		replaceBody(res, x.journey.translation.Error(res.StatusCode, text))
+		x.relay(t, res, nil)
 	default:
 		x.relay(t, res, raw)
 	}

@@ -172,15 +172,6 @@ func (t *tryState) strange() (answered bool) {
 	return answered
 }
 
-// translateError returns the body of an error as the client knows it.
-func (x *exchange) translateError(res *http.Response, text []byte) []byte {
-	body := x.journey.translation.Error(res.StatusCode, text)
-	replaceBody(res, nil)
-	res.ContentLength = int64(len(body))
-	res.Header["Content-Length"] = []string{strconv.Itoa(len(body))}
-	return body
-}
-
 // replaceBody gives a response another body, which needs no closing.
 func replaceBody(res *http.Response, body []byte) {
 	res.Body = io.NopCloser(bytes.NewReader(body))
