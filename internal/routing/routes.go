@@ -52,35 +52,22 @@ func (s *Snapshot) ProviderByID(id string) *Provider {
 // Routes yields every route, in no order.
 func (s *Snapshot) Routes() iter.Seq[*Route] {
 	return func(yield func(*Route) bool) {
-		if s == nil || s.routes.parts == nil {
-			return
-		}
-		for _, part := range s.routes.parts {
-			for _, r := range part {
-				if !yield(r) {
-					return
-				}
-			}
+		if s != nil {
+			s.routes.values(yield)
 		}
 	}
 }
 
 // WithRoutes returns the snapshot with exactly these routes.
 func (s *Snapshot) WithRoutes(routes ...*Route) *Snapshot {
-	next := *s
-	r, names := routeShards(routes)
-	next.routes, next.routeNames = r.done(), names.done()
-	return &next
-}
-
-// routeShards returns the routes by name, and their names by id.
-func routeShards(routes []*Route) (*editor[string, *Route], *editor[string, string]) {
 	r, names := shards[string, *Route]{}.edit(), shards[string, string]{}.edit()
 	for _, rec := range routes {
 		r.set(rec.Name, rec)
 		names.set(rec.ID, rec.Name)
 	}
-	return r, names
+	next := *s
+	next.routes, next.routeNames = r.done(), names.done()
+	return &next
 }
 
 // routes compiles all routes.

@@ -29,6 +29,20 @@ func (s shards[K, V]) get(k K) (V, bool) {
 	return v, ok
 }
 
+// values yields every value, in no order.
+func (s shards[K, V]) values(yield func(V) bool) {
+	if s.parts == nil {
+		return
+	}
+	for _, part := range s.parts {
+		for _, v := range part {
+			if !yield(v) {
+				return
+			}
+		}
+	}
+}
+
 func (s shards[K, V]) len() int {
 	n := 0
 	if s.parts != nil {

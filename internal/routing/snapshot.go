@@ -177,15 +177,8 @@ func tokenShards(tokens map[token.Hash]*Token) (*editor[token.Hash, *Token], *ed
 // Providers yields every provider, in no order.
 func (s *Snapshot) Providers() iter.Seq[*Provider] {
 	return func(yield func(*Provider) bool) {
-		if s == nil || s.providers.parts == nil {
-			return
-		}
-		for _, part := range s.providers.parts {
-			for _, p := range part {
-				if !yield(p) {
-					return
-				}
-			}
+		if s != nil {
+			s.providers.values(yield)
 		}
 	}
 }
