@@ -80,6 +80,14 @@ func NewEgress(cfg EgressConfig) (*Egress, error) {
 	return e, nil
 }
 
+// key tells the way from others.
+func (e *Egress) key() egressID {
+	if e == nil {
+		return egressID{}
+	}
+	return e.id
+}
+
 // proxied reports whether there is a proxy on the way.
 func (e *Egress) proxied() bool { return e != nil && e.proxy != nil }
 

@@ -28,11 +28,7 @@ type fallback struct {
 
 // of returns the one for a way.
 func (f *fallbacks) of(via *Egress) *http.Transport {
-	var id egressID
-	if via != nil {
-		id = via.id
-	}
-	now := time.Now()
+	id, now := via.key(), time.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	one, ok := f.by[id]

@@ -172,7 +172,7 @@ func (h *head) fields(s string) error {
 			h.chunked = true
 			continue
 		case "Connection":
-			h.close = h.close || closes(value)
+			h.close = h.close || hasOption(value, "close")
 		}
 		if before, ok := h.header[name]; ok {
 			if name != "Content-Length" {
@@ -202,10 +202,10 @@ func (h *head) contentLength(value string) error {
 	return nil
 }
 
-// closes reports whether the value of a Connection header has the option close.
-func closes(value string) bool {
+// hasOption reports whether the value of a Connection header has an option.
+func hasOption(value, name string) bool {
 	for option := range strings.SplitSeq(value, ",") {
-		if strings.EqualFold(strings.Trim(option, " \t"), "close") {
+		if strings.EqualFold(strings.Trim(option, " \t"), name) {
 			return true
 		}
 	}

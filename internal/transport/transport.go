@@ -129,9 +129,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // way is a [ProxyError].
 func (t *Transport) RoundTripVia(req *http.Request, via *Egress) (*http.Response, error) {
 	h, ok := hostOf(req.URL)
-	if via != nil {
-		h.via = via.id
-	}
+	h.via = via.key()
 	if !ok || t.http2.has(h) {
 		return t.fallBack(req, via)
 	}

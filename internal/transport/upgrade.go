@@ -3,6 +3,7 @@ package transport
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,9 +19,7 @@ var ErrNoUpgrade = errors.New("the connection to the upstream cannot change its 
 // nil.
 func (t *Transport) Upgrade(req *http.Request, protocol string, via *Egress) (*http.Response, *Tunnel, error) {
 	h, ok := hostOf(req.URL)
-	if via != nil {
-		h.via = via.id
-	}
+	h.via = via.key()
 	if !ok || t.http2.has(h) || via.forwards(h) {
 		return nil, nil, ErrNoUpgrade
 	}
@@ -54,14 +53,7 @@ func (h *head) switches(protocol string) bool {
 	if protocol == "" || len(upgrade) != 1 || !strings.EqualFold(upgrade[0], protocol) || h.chunked || h.length > 0 || h.minor == 0 {
 		return false
 	}
-	for _, v := range h.header["Connection"] {
-		for option := range strings.SplitSeq(v, ",") {
-			if strings.EqualFold(strings.Trim(option, " \t"), "upgrade") {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(h.header["Connection"], func(v string) bool { return hasOption(v, "upgrade") })
 }
 
 // open makes a tunnel of the connection.
