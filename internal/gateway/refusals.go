@@ -62,7 +62,7 @@ var (
 	}
 	noSharedPath = &refusal{
 		http.StatusNotFound, "", "no_path",
-		"There is nothing at this path of the URL for all providers. It has chat/completions, responses, completions, embeddings, messages, messages/count_tokens and models; all else is at /ai/{provider}/v1/….",
+		"There is nothing at this path of the URL for all providers. It has chat/completions, responses, responses/input_tokens, completions, embeddings, messages, messages/count_tokens and models; all else is at /ai/{provider}/v1/….",
 	}
 	sharedUnreadable = &refusal{
 		http.StatusBadRequest, "", "model_unreadable",
