@@ -72,6 +72,28 @@ func TestALimitOfOneModel(t *testing.T) {
 	}
 }
 
+// When the wait for a model is over one request at a time is the first to try the
+// key with it, in the key's own place; the others have it last.
+func TestOneTriesAModelAgain(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	p := keypool.New(c.now, keypool.Config{})
+	provider := of(keys("a", "b"))
+	p.Report("a", limited("m"))
+	c.advance(10 * time.Second)
+	one := p.Order(provider, "m")
+	if got := one.Key(0).ID; got != "a" {
+		t.Errorf("the first begins with %q", got)
+	}
+	if m, n := ids(p.Order(provider, "m")), ids(p.Order(provider, "n")); m != "ba" || n != "ab" {
+		t.Errorf("meanwhile there is %q, and %q for another model", m, n)
+	}
+	one.End()
+	if got := ids(p.Order(provider, "m")); got != "ab" {
+		t.Errorf("afterwards there is %q", got)
+	}
+}
+
 // What concerns the key as a whole holds for all models, whatever is known of one.
 func TestTroubleOfTheKeyIsOfAllModels(t *testing.T) {
 	t.Parallel()
