@@ -16,6 +16,7 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/gateway"
 	"github.com/gatehousehq/gatehouse/internal/routing"
 	"github.com/gatehousehq/gatehouse/internal/token"
+	"github.com/gatehousehq/gatehouse/internal/upstream/azure"
 	"github.com/gatehousehq/gatehouse/internal/usage"
 )
 
@@ -224,17 +225,19 @@ func TestSocketsThatAreNotOpened(t *testing.T) {
 	h := newHouse(t)
 	u := h.openAISocket(map[string]int{"none": 404, "old": 426, "bad": 400}, key("good"))
 	for name, status := range map[string]int{"none": 426, "old": 426, "bad": 400} {
-		p := h.upstream(routing.OpenAI, u.ServeHTTP, key(name))
-		_ = p
+		h.upstream(routing.OpenAI, u.ServeHTTP, key(name))
 		if _, res, err := h.dial("/ai/openai/v1/responses", nil); err == nil || res.StatusCode != status {
 			t.Errorf("an upstream that says %s: %v %v", name, res, err)
 		}
 	}
-	plain := h.upstream(routing.OpenAI, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") }, key("k"))
+	h.upstream(routing.OpenAI, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") }, key("k"))
 	if _, res, err := h.dial("/ai/openai/v1/responses", nil); err == nil || res.StatusCode != 426 {
 		t.Errorf("an upstream that answers as to any request: %v", err)
 	}
-	_ = plain
+	h.upstream(routing.Azure, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("Azure is asked for %s", r.URL) }, key("k")).Access = &azure.Access{}
+	if _, res, err := h.dial("/ai/azure/v1/responses", nil); err == nil || res.StatusCode != 426 {
+		t.Errorf("a provider of Azure: %v %v", res, err)
+	}
 	h.upstream(routing.OpenAI, u.ServeHTTP, key("good"))
 	header := func(kv ...string) http.Header {
 		out := http.Header{"Authorization": {"Bearer " + h.token.Reveal()}}
