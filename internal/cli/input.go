@@ -46,56 +46,68 @@ func (k *keySource) read(cmd *cobra.Command, prompt string) ([]secret.Text, erro
 		}
 		return []secret.Text{secret.New(v)}, nil
 	case k.file != "" && k.file != "-":
-		f, err := os.Open(k.file)
-		if err != nil {
-			return nil, fmt.Errorf("open the file that --api-key-file names: %w", cause(err))
-		}
-		defer func() { _ = f.Close() }() // it was only read
-		return keysFrom(cmd.Context(), f)
+		return k.lines(cmd)
 	}
 	if in, ok := terminal(cmd); ok {
-		return promptKey(cmd, in, prompt)
+		key, err := promptSecret(cmd, in, prompt, "the API key")
+		return []secret.Text{key}, err
 	}
 	if k.file == "-" {
-		return keysFrom(cmd.Context(), cmd.InOrStdin())
+		return k.lines(cmd)
 	}
 	return nil, usagef("an API key is needed, and there is no terminal to ask for it: give --api-key-file (- is standard input) or --api-key-env%s", k.otherwise)
 }
 
-// keysFrom reads one key a line. Empty lines do not count; space around a key
-// is left for the server to refuse.
-func keysFrom(ctx context.Context, r io.Reader) ([]secret.Text, error) {
-	b, err := untilDone(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(r, maxInput+1)) })
+func (k *keySource) lines(cmd *cobra.Command) ([]secret.Text, error) {
+	keys, err := secretsIn(cmd, "--api-key-file", k.file, "the API keys")
+	if err == nil && len(keys) == 0 {
+		err = errors.New("read the API keys: there is none")
+	}
+	return keys, err
+}
+
+// secretsIn reads one secret a line from the file that a flag names; - is standard
+// input. Empty lines do not count; space around a secret is left for the server to
+// refuse. what is for the errors.
+func secretsIn(cmd *cobra.Command, flag, file, what string) ([]secret.Text, error) {
+	r := cmd.InOrStdin()
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, fmt.Errorf("open the file that %s names: %w", flag, cause(err))
+		}
+		defer func() { _ = f.Close() }() // it was only read
+		r = f
+	}
+	b, err := untilDone(cmd.Context(), func() ([]byte, error) { return io.ReadAll(io.LimitReader(r, maxInput+1)) })
 	if err != nil {
-		return nil, fmt.Errorf("read the API keys: %w", cause(err))
+		return nil, fmt.Errorf("read %s: %w", what, cause(err))
 	}
 	if len(b) > maxInput {
-		return nil, errors.New("read the API keys: there is more than 1 MiB")
+		return nil, fmt.Errorf("read %s: there is more than 1 MiB", what)
 	}
-	var keys []secret.Text
+	var all []secret.Text
 	for line := range strings.Lines(string(b)) {
 		line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
 		if line != "" {
-			keys = append(keys, secret.New(line))
+			all = append(all, secret.New(line))
 		}
 	}
-	if len(keys) == 0 {
-		return nil, errors.New("read the API keys: there is none")
-	}
-	return keys, nil
+	return all, nil
 }
 
-func promptKey(cmd *cobra.Command, in *os.File, prompt string) ([]secret.Text, error) {
+// promptSecret asks a person for what they type without it being shown.
+func promptSecret(cmd *cobra.Command, in *os.File, prompt, what string) (secret.Text, error) {
 	_, _ = fmt.Fprint(cmd.ErrOrStderr(), printable(prompt)+" (it is not shown): ") // the terminal may be gone; then the read fails
 	b, err := readPassword(cmd.Context(), int(in.Fd()))
 	say(cmd, "")
 	if err != nil {
-		return nil, fmt.Errorf("read the API key: %w", err)
+		return secret.Text{}, fmt.Errorf("read %s: %w", what, err)
 	}
 	if len(b) == 0 {
-		return nil, errors.New("read the API key: there is none")
+		return secret.Text{}, fmt.Errorf("read %s: there is none", what)
 	}
-	return []secret.Text{secret.New(string(b))}, nil
+	return secret.New(string(b)), nil
 }
 
 // readPassword reads a line that is not shown. When ctx ends, or on an

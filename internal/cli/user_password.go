@@ -1,11 +1,8 @@
 package cli
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -68,7 +65,7 @@ have another token before that, if this machine is to go on using one.`,
 // A passwordInput is where passwords come from: the lines of a file, or a person.
 type passwordInput struct {
 	file  string
-	lines [][]byte // nil: not read yet
+	lines []secret.Text // nil: not read yet
 }
 
 func (p *passwordInput) ask(cmd *cobra.Command, prompt string) (secret.Text, error) {
@@ -79,16 +76,7 @@ func (p *passwordInput) ask(cmd *cobra.Command, prompt string) (secret.Text, err
 	if !ok {
 		return secret.Text{}, usagef("a password is needed, and there is no terminal to ask for it: give --password-file (- is standard input)")
 	}
-	_, _ = fmt.Fprint(cmd.ErrOrStderr(), printable(prompt)+" (it is not shown): ") // the terminal may be gone; then the read fails
-	b, err := readPassword(cmd.Context(), int(in.Fd()))
-	say(cmd, "")
-	if err != nil {
-		return secret.Text{}, fmt.Errorf("read the password: %w", err)
-	}
-	if len(b) == 0 {
-		return secret.Text{}, errors.New("read the password: there is none")
-	}
-	return secret.New(string(b)), nil
+	return promptSecret(cmd, in, prompt, "the password")
 }
 
 // askTwice has a person type it again: nobody sees what they type.
@@ -104,32 +92,18 @@ func (p *passwordInput) askTwice(cmd *cobra.Command, prompt string) (secret.Text
 	return first, err
 }
 
-// line returns the next line of the file, as it stands there.
-func (p *passwordInput) line(cmd *cobra.Command) (secret.Text, error) {
+// line returns the next line of the file.
+func (p *passwordInput) line(cmd *cobra.Command) (pw secret.Text, err error) {
 	if p.lines == nil {
-		var r io.Reader = cmd.InOrStdin()
-		if p.file != "-" {
-			f, err := os.Open(p.file)
-			if err != nil {
-				return secret.Text{}, fmt.Errorf("open the file that --password-file names: %w", cause(err))
-			}
-			defer func() { _ = f.Close() }() // it was only read
-			r = f
-		}
-		b, err := untilDone(cmd.Context(), func() ([]byte, error) { return io.ReadAll(io.LimitReader(r, maxInput)) })
-		if err != nil {
-			return secret.Text{}, fmt.Errorf("read the password: %w", cause(err))
-		}
-		p.lines = bytes.Split(b, []byte("\n"))
-	}
-	for len(p.lines) > 0 {
-		line := bytes.TrimSuffix(p.lines[0], []byte("\r"))
-		p.lines = p.lines[1:]
-		if len(line) > 0 {
-			return secret.New(string(line)), nil
+		if p.lines, err = secretsIn(cmd, "--password-file", p.file, "the passwords"); err != nil {
+			return pw, err
 		}
 	}
-	return secret.Text{}, errors.New("read the password: the file has no line for it; the current one, if there is one and it is yours, comes first")
+	if len(p.lines) == 0 {
+		return pw, errors.New("read the password: the file has no line for it; the current one, if there is one and it is yours, comes first")
+	}
+	pw, p.lines = p.lines[0], p.lines[1:]
+	return pw, nil
 }
 
 func (a *app) userSessions() *cobra.Command {
