@@ -134,7 +134,7 @@ func (r Rules) Update(ctx context.Context, tx store.Tx, ref string, revision int
 	if origin.Of(next.BaseURL) != origin.Of(cur.BaseURL) {
 		again = otherOrigin
 	}
-	had := settingsOf(cur)
+	had := SettingsOf(cur)
 	doc, unset := had, error(nil)
 	if e.Settings != nil {
 		doc, again, unset = r.setSettings(&next, *e.Settings, again)

@@ -28,7 +28,7 @@ func AddKey(ctx context.Context, tx store.Tx, ref string, revision int64, n NewK
 	}
 	var bad invalid
 	bad.join(checkAPIKey("api_key", n.APIKey))
-	doc := settingsOf(p)
+	doc := SettingsOf(p)
 	bad.join(checkSources(doc, "api_key", 1))
 	bad.join(checkForm(doc, "api_key", n.APIKey))
 	bad.check("label", checkText(n.Label))

@@ -34,7 +34,7 @@ func (r Rules) setSettings(p *store.Provider, document []byte, again string) (se
 	var bad invalid
 	reach := settings.ReachOf(doc.Fields)
 	bad.check("settings.proxy", r.checkProxy(reach))
-	if again == "" && reach.Redirects(settings.ReachOf(settingsOf(*p).Fields)) {
+	if again == "" && reach.Redirects(settings.ReachOf(SettingsOf(*p).Fields)) {
 		again = otherWay
 	}
 	if again != "" {
@@ -63,10 +63,10 @@ func (r Rules) checkProxy(reach settings.Reach) error {
 	return nil
 }
 
-// settingsOf returns the settings that p has, as far as they are public. Those
+// SettingsOf returns the settings that p has, as far as they are public. Those
 // that this version does not know ask nothing of keys; the gateway does not
 // serve from them.
-func settingsOf(p store.Provider) settings.Document {
+func SettingsOf(p store.Provider) settings.Document {
 	doc, err := settings.Parse(string(p.Type), []byte(p.SettingsPublic), p.SettingsPublic)
 	if err != nil {
 		return settings.Document{}

@@ -171,12 +171,8 @@ func publicSettings(want Provider, have store.Provider) (public string, redirect
 	if err != nil {
 		return "", false, err
 	}
-	var before settings.Reach
-	if was, err := settings.Parse(string(have.Type), []byte(have.SettingsPublic), have.SettingsPublic); err == nil {
-		before = settings.ReachOf(was.Fields)
-	}
 	reach := settings.ReachOf(doc.Fields)
-	return doc.Public, reach.Redirects(before), nil
+	return doc.Public, reach.Redirects(settings.ReachOf(catalog.SettingsOf(have).Fields)), nil
 }
 
 // declare returns the wanted keys as an edit declares them, keeping those that
