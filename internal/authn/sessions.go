@@ -167,6 +167,9 @@ func (s *Sessions) SignIn(ctx context.Context, name string, pw secret.Text, form
 		back()
 		return secret.Text{}, err
 	}
+	if p.User.Name != name {
+		p = store.Person{} // an id is no name: it would be counted apart
+	}
 	right, err := s.check(ctx, p.Password.Hash, pw)
 	if err != nil {
 		back()

@@ -97,6 +97,22 @@ func TestWhatChangesDuringASignIn(t *testing.T) {
 	}
 }
 
+// Disabling a user ends their sessions. Should one be there all the same, it lets
+// nobody in.
+func TestASessionOfADisabledUserIsOver(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		sessions := authn.NewSessions(s.DB, nil, authn.Limits{Idle: time.Hour, Lifetime: time.Hour}, time.Now, nil)
+		for _, disabled := range []bool{false, true} {
+			_, value := dbgen.Session(t, s.DB, dbgen.User(t, s.DB, store.User{Disabled: disabled}), store.Session{})
+			_, err := sessions.Authenticate(t.Context(), value.Reveal(), store.Origin{})
+			if errors.Is(err, authn.ErrSessionOver) != disabled || err != nil != disabled {
+				t.Errorf("disabled %t: %v", disabled, err)
+			}
+		}
+	})
+}
+
 // A person who changes their password twice at once has changed it once.
 func TestAPasswordIsChangedFromWhatItWas(t *testing.T) {
 	t.Parallel()

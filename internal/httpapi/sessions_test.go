@@ -139,6 +139,16 @@ func TestSignInByToken(t *testing.T) {
 				t.Errorf("a token %s: %s", name, p.Detail)
 			}
 		}
+		// It has all that its owner may do, and not what they may do later.
+		_, spelt := dbgen.APIKey(t, s.DB, dbgen.User(t, s.DB, store.User{}), store.APIKey{
+			Scopes: store.SetOf("gateway:*", "api_key:*", "interception:*", "password:*", "session:*"),
+		})
+		refusal(t, in(spelt), http.StatusForbidden)
+		// It has the scope all, of what its owner might do when it was made.
+		risen := dbgen.User(t, s.DB, store.User{})
+		_, early := dbgen.APIKey(t, s.DB, risen, store.APIKey{Scopes: store.SetOf("all")})
+		s.want(t, http.StatusOK, "PATCH", usersPath+"/"+risen.ID, `{"roles":["owner"]}`)
+		refusal(t, in(early), http.StatusForbidden)
 		refusal(t, in(secret.New("gate_nothing")), http.StatusUnauthorized)
 		key, tok := dbgen.APIKey(t, s.DB, s.owner, store.APIKey{Scopes: store.SetOf("all")})
 		s.want(t, http.StatusNoContent, "DELETE", tokens+"/"+key.ID, "")
@@ -165,6 +175,7 @@ func TestWhoIsNotLetIn(t *testing.T) {
 		}{
 			{"a wrong password", `{"name":"ann","password":"` + password(9) + `"}`, 401, nil},
 			{"a user who is not there", `{"name":"nobody","password":"` + password(1) + `"}`, 401, nil},
+			{"the id in place of the name", `{"name":"` + ann.ID + `","password":"` + password(1) + `"}`, 401, nil},
 			{"a user without a password", `{"name":"bob","password":"` + password(1) + `"}`, 401, nil},
 			{"a user who is disabled, with another password", `{"name":"off","password":"` + password(1) + `"}`, 401, nil},
 			{"a user who is disabled", `{"name":"off","password":"` + password(2) + `"}`, 401, nil},
@@ -188,13 +199,13 @@ func TestWhoIsNotLetIn(t *testing.T) {
 				t.Errorf("%s: how to get TLS is not said: %s", c.name, p.Detail)
 			}
 		}
-		if len(slices.Compact(texts[:4])) != 1 || texts[4] == texts[0] {
+		if len(slices.Compact(texts[:5])) != 1 || texts[5] == texts[0] {
 			t.Errorf("what is wrong can be told from %q", texts)
 		}
 		if s.dump(t) != before {
 			t.Error("it changed the database")
 		}
-		want := []string{"ann session wrong_password", " session wrong_password", "bob session wrong_password", "off session wrong_password", "off session disabled_user"}
+		want := []string{"ann session wrong_password", " session wrong_password", " session wrong_password", "bob session wrong_password", "off session wrong_password", "off session disabled_user"}
 		if got := s.failures.Load(); got == nil || !slices.Equal(*got, want) {
 			t.Errorf("the log is told of %v", got)
 		}
