@@ -435,6 +435,25 @@ func TestAnotherNameOfTheMachineIsNotTheMachine(t *testing.T) {
 	})
 }
 
+// Only a trusted proxy is believed that it was asked by TLS.
+func TestAnybodyCanSayThatTheyCameByTLS(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *server) {
+		_, value, _ := strings.Cut(s.signedIn(t, s.owner).value, "=")
+		for peer, want := range map[string]int{"127.0.0.1:4711": 200, "[::ffff:127.0.0.1]:4711": 200, "192.0.2.9:4711": 401, "[::1]:4711": 401, "nobody": 401} {
+			r := httptest.NewRequest("GET", "/api/v1/me", nil)
+			r.Host, r.RemoteAddr = "gatehouse.example.com", peer
+			r.Header.Set(tls.name, tls.value)
+			r.Header.Set("Cookie", "__Host-gatehouse-session="+value)
+			w := httptest.NewRecorder()
+			s.routes.ServeHTTP(w, r)
+			if w.Code != want {
+				t.Errorf("from %s: %d, want %d", peer, w.Code, want)
+			}
+		}
+	})
+}
+
 func TestSigningInEndsTheSessionBefore(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, s *server) {
