@@ -21,8 +21,10 @@ func TestWhoSetsWhosePassword(t *testing.T) {
 	self := store.Actor{Kind: store.ActorUser, ID: p.strong.ID, Power: rbac.SignedIn()}
 	must := self
 	must.SessionID = "s"
-	session := self
+	session := must
 	session.Power = session.Power.Or(p.strong.Grants([]store.Role{p.reader}))
+	admin := dbgen.Actor(p.uma, rbac.ScopeAll)
+	admin.SessionID = "s"
 	for name, c := range map[string]struct {
 		who  store.Actor
 		of   store.User
@@ -38,6 +40,8 @@ func TestWhoSetsWhosePassword(t *testing.T) {
 		"a user-admin, a disabled owner's":              {dbgen.Actor(p.uma, rbac.ScopeAll), p.away, false},
 		"a user-admin, of who can what they cannot":     {dbgen.Actor(p.uma, rbac.ScopeAll), p.strong, false},
 		"a user-admin, of who may do what is unknown":   {dbgen.Actor(p.uma, rbac.ScopeAll), p.future, false},
+		"a user-admin in a session, a member's":         {admin, p.mem, true},
+		"a user-admin in a session, an owner's":         {admin, p.root, false},
 		"a member, their own":                           {dbgen.Actor(p.mem, rbac.ScopeAll), p.mem, true},
 		"a member, another's":                           {dbgen.Actor(p.mem, rbac.ScopeAll), p.strong, false},
 		"a member with a token for the gateway":         {dbgen.Actor(p.mem, "gateway:*"), p.mem, false},
