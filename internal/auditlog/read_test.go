@@ -3,6 +3,7 @@ package auditlog_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -95,6 +96,31 @@ func TestOthersMayComeLater(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What others would see outside of the log, where it has grown since, would have
+// all of it read again.
+func TestTheFirstAloneReadsOutsideOfTheLog(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int64{0, 3, 7_000, 12_000, 17_000} {
+		m := newMemory(t, size)
+		if got := m.verifyWith(t, []auditlog.Rows{within{m, size}}); got.Found != 0 || got.Size != size {
+			t.Errorf("%d entries: %+v", size, got)
+		}
+	}
+}
+
+// within is a log that is read in its bounds alone.
+type within struct {
+	*memory
+	size int64
+}
+
+func (w within) Rows(ctx context.Context, from int64, limit int) ([]store.AuditRow, error) {
+	if from < 1 || from > w.size {
+		return nil, fmt.Errorf("read from %d on", from)
+	}
+	return w.memory.Rows(ctx, from, limit)
 }
 
 func TestWhatCannotBeReadIsAnError(t *testing.T) {

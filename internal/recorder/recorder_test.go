@@ -49,7 +49,7 @@ func TestRecordsAreWritten(t *testing.T) {
 		whole := usage.Record{
 			ID: id(1), TokenID: dbgen.ID(), Token: "laptop", OwnerID: dbgen.ID(), Client: "claude-cli/2.1", ProviderID: dbgen.ID(), Provider: "vendor",
 			Model: "m", ActualModel: "m-1", Endpoint: "messages", Path: "messages", Status: 200, Began: noon, FirstByte: time.Millisecond, Duration: time.Second,
-			Attempts:     []usage.Attempt{{KeyID: "k1", Outcome: "timeout", Began: noon, Duration: time.Second, BilledTwice: true}, {KeyID: "k2", Status: 200, Outcome: "ok", Began: noon}},
+			Attempts:     []usage.Attempt{{ProviderID: "p1", Provider: "first", KeyID: "k1", Outcome: "timeout", Began: noon, Duration: time.Second, BilledTwice: true}, {KeyID: "k2", Status: 200, Outcome: "ok", Began: noon}},
 			RequestBytes: 1, ResponseBytes: 2, Tokens: usage.Tokens{Input: 3, Output: 4, CacheRead: 5, CacheWrite: 6, Reasoning: 7, Known: true},
 		}
 		died := usage.Record{ID: id(2), TokenID: whole.TokenID, Began: noon.Add(-time.Hour), Unfinished: true}
@@ -59,7 +59,7 @@ func TestRecordsAreWritten(t *testing.T) {
 		want := []store.Interception{{
 			ID: id(1), At: noon, TokenID: whole.TokenID, TokenName: "laptop", OwnerID: whole.OwnerID, Client: "claude-cli/2.1", ProviderID: whole.ProviderID, Provider: "vendor",
 			KeyID: "k2", Model: "m", ActualModel: "m-1", Endpoint: "messages", Path: "messages", Status: 200, Outcome: store.Complete, FirstByte: time.Millisecond, Duration: time.Second,
-			Attempts:     []store.Attempt{{KeyID: "k1", Outcome: "timeout", Began: noon, Duration: time.Second, BilledTwice: true}, {KeyID: "k2", Status: 200, Outcome: "ok", Began: noon}},
+			Attempts:     []store.Attempt{{ProviderID: "p1", Provider: "first", KeyID: "k1", Outcome: "timeout", Began: noon, Duration: time.Second, BilledTwice: true}, {KeyID: "k2", Status: 200, Outcome: "ok", Began: noon}},
 			RequestBytes: 1, ResponseBytes: 2, Tokens: store.TokenCounts{Input: 3, Output: 4, CacheRead: 5, CacheWrite: 6, Reasoning: 7, Known: true},
 		}, {ID: id(2), At: noon.Add(-time.Hour), TokenID: whole.TokenID, Outcome: store.Unknown, Attempts: []store.Attempt{}}}
 		if diff := cmp.Diff(want, written(t, s)); diff != "" {
