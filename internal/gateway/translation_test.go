@@ -302,9 +302,16 @@ func TestTranslatedAnswersThatAreNone(t *testing.T) {
 		},
 		"compressed, though it was not asked for": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
+			w.Header().Set("Content-Type", "text/event-stream") // of which the client would have the beginning
 			z := gzip.NewWriter(w)
-			io.WriteString(z, `{"type":"message"}`)
+			io.WriteString(z, begun)
 			z.Close()
+		},
+		"longer than is held": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			io.WriteString(w, `{"id":"m","type":"message","role":"assistant","model":"m","stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":1},"content":[{"type":"text","text":"`)
+			io.WriteString(w, strings.Repeat("a", 32<<20))
+			io.WriteString(w, `"}]}`)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
