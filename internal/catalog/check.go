@@ -3,6 +3,7 @@ package catalog
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -116,6 +117,8 @@ func (r Rules) NormalBaseURL(s string) (string, error) {
 		return "", errors.New("must begin with https:// or http://")
 	case u.Host == "" || u.Hostname() == "":
 		return "", errors.New("must have a host")
+	case !isHost(u.Hostname()):
+		return "", errors.New("has a host that is none: letters, digits, hyphens and dots, or an IP address")
 	case u.User != nil:
 		return "", errors.New("must not have a user or password in it: keys are given as api_keys")
 	case u.RawQuery != "" || u.ForceQuery:
@@ -138,6 +141,17 @@ func (r Rules) NormalBaseURL(s string) (string, error) {
 		}
 	}
 	return u.Scheme + "://" + strings.ToLower(u.Host) + path, nil
+}
+
+// isHost says whether s may be the name of a host, or is an IP address.
+// Underscores are in the names that container networks give.
+func isHost(s string) bool {
+	if _, err := netip.ParseAddr(s); err == nil {
+		return true
+	}
+	return !strings.ContainsFunc(s, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_')
+	})
 }
 
 func validPort(s string) bool {

@@ -123,6 +123,8 @@ func createBaseURLRefusals() []refused {
 		{"with a line break", `"https://api.example.com/v1\n"`},
 		{"with a backslash", `"https://api.example.com\\v1"`},
 		{"with a host beyond ASCII", `"https://apı.example.com/v1"`},
+		{"with a host that is none", `"https://<{mark}>/v1"`},
+		{"with two hosts", `"https://api.example.com,{mark}/v1"`},
 		{"with port 0", `"https://api.example.com:0/v1"`},
 		{"with port 65536", `"https://api.example.com:65536/v1"`},
 		{"with an empty port", `"https://api.example.com:/v1"`},

@@ -12,6 +12,13 @@ func (h *house) refuse() {
 	const kind = "key in the wrong place"
 	k := func() string { return h.vault.one(kind) }
 	quoted := func() string { b, _ := json.Marshal(k()); return string(b) } // a string is never refused
+	noHost := func() string {                                               // one that a slash does not end before what no host has: "sk-x/…" is a path
+		for {
+			if key := k(); strings.ContainsAny(strings.SplitN(key, "/", 2)[0], "\\\"<>&'%+=;!$(){}^~*|") {
+				return key
+			}
+		}
+	}
 	base := h.openai.URL + "/v1"
 	good := func(with object) object {
 		p := object{"type": "openai", "name": h.name(), "base_url": base, "api_keys": []string{k()}, "enabled": false}
@@ -24,7 +31,7 @@ func (h *house) refuse() {
 		good(object{"name": k()}), good(object{"name": strings.ToLower(k())}), good(object{"type": k()}), good(object{"base_url": k()}),
 		good(object{"base_url": "https://ada:" + url.QueryEscape(k()) + "@h/v1"}), good(object{"base_url": "https://ada:" + k() + "@h/v1"}),
 		good(object{"base_url": "https://h/v1?key=" + url.QueryEscape(k())}), good(object{"base_url": "https://h/v1#" + k()}),
-		good(object{"base_url": "https://" + k() + "/v1"}), good(object{"base_url": "https://169.254.169.254/" + url.PathEscape(k())}),
+		good(object{"base_url": "https://" + noHost() + "/v1"}), good(object{"base_url": "https://169.254.169.254/" + url.PathEscape(k())}),
 		good(object{"base_url": "ftp://h/" + url.PathEscape(k())}), good(object{"base_url": "https://h:" + k() + "/v1"}),
 		good(object{k(): "x"}), good(object{"key": k()}), good(object{"enabled": k()}), good(object{"display_name": []string{k()}}),
 		good(object{"api_keys": k()}), good(object{"api_keys": []any{k(), 7}}), good(object{"api_keys": []any{object{"api_key": k()}}}),
