@@ -151,18 +151,29 @@ func TestDelegation(t *testing.T) {
 
 func TestCeilingIsTheStoresToSay(t *testing.T) {
 	t.Parallel()
+	const member = "api_key:create:own\napi_key:delete:own\napi_key:read:own\ngateway:passthrough\ngateway:use\ninterception:read:own\npassword:create:own\npassword:update:own\nsession:delete:own\nsession:read:own"
 	p := newPeople()
 	for _, c := range []struct {
-		who  store.User
+		name string
+		who  store.Actor
 		want string
 	}{
-		{p.root, "all"}, {p.mem, "api_key:create:own\napi_key:delete:own\napi_key:read:own\ngateway:passthrough\ngateway:use\ninterception:read:own\npassword:create:own\npassword:update:own\nsession:delete:own\nsession:read:own"},
+		{"an owner by a token", dbgen.Actor(p.root, "all"), "all"},
+		{"a member by a token", dbgen.Actor(p.mem, "all"), member},
+		{"an owner by a session", session(p.root), "all"},
+		{"a member by a session, which may do what no token can", session(p.mem), member},
 	} {
-		k, err := p.as(c.who, "all").APIKeys.Insert(t.Context(), store.APIKey{ID: dbgen.ID(), OwnerID: c.who.ID, Scopes: store.SetOf("all"), Ceiling: store.CeilingAll})
+		made := store.APIKey{ID: dbgen.ID(), OwnerID: c.who.ID, Scopes: store.SetOf("all"), Ceiling: store.CeilingAll}
+		k, err := dbauthz.Layer(c.who, p.tx()).APIKeys.Insert(t.Context(), made)
 		if err != nil || k.Ceiling.String() != c.want {
-			t.Errorf("%s: %q, %v", c.who.Name, k.Ceiling.String(), err)
+			t.Errorf("%s: %q, %v", c.name, k.Ceiling.String(), err)
 		}
 	}
+}
+
+// session is what a user is who has signed in.
+func session(u store.User) store.Actor {
+	return store.Actor{Kind: store.ActorUser, ID: u.ID, SessionID: "s", Scopes: store.SetOf(string(rbac.ScopeAll)), Power: rbac.SignedIn().Or(dbgen.Actor(u, "all").Power)}
 }
 
 // A database that fails turns no decision into a yes.
