@@ -10,13 +10,12 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/store/sqlstore/internal/sqlcgen"
 )
 
-// insertRows adds rows by a statement that the queries have for one: its list of
-// values is repeated, for up to most rows. Sizes are powers of two, so that there
-// are few statements to prepare.
-func insertRows[P any](ctx context.Context, db sqlcgen.DBTX, most int, rows []P, one func(*sqlcgen.Queries, context.Context, P) error) error {
+// insertRows adds rows by a statement that the queries have for one. Sizes of what
+// is added at once are powers of two, so that there are few statements to prepare.
+func insertRows[P any](ctx context.Context, d dialect, db sqlcgen.DBTX, rows []P, one func(*sqlcgen.Queries, context.Context, P) error) error {
 	var c collected
 	q := sqlcgen.New(&c)
-	for size := most; len(rows) > 0; {
+	for size := d.rowsAtOnce(); len(rows) > 0; {
 		if size > len(rows) {
 			size /= 2
 			continue
@@ -27,7 +26,7 @@ func insertRows[P any](ctx context.Context, db sqlcgen.DBTX, most int, rows []P,
 				return err
 			}
 		}
-		if _, err := db.ExecContext(ctx, repeatValues(c.statement, size), c.args...); err != nil {
+		if err := d.insert(ctx, db, c.statement, size, c.args); err != nil {
 			return err
 		}
 		rows = rows[size:]
@@ -35,17 +34,23 @@ func insertRows[P any](ctx context.Context, db sqlcgen.DBTX, most int, rows []P,
 	return nil
 }
 
+// cutValues cuts a statement at its list of values.
+func cutValues(statement string) (before, values, after string) {
+	begin := strings.Index(statement, "VALUES (")
+	end := begin + strings.IndexByte(statement[begin:], ')') + 1
+	return statement[:begin], statement[begin:end], statement[end:]
+}
+
 // repeatValues gives a statement with VALUES ($1, $2, …, $k) n lists of values.
 func repeatValues(statement string, n int) string {
 	if n == 1 {
 		return statement
 	}
-	begin := strings.Index(statement, "VALUES (") + len("VALUES ")
-	end := begin + strings.IndexByte(statement[begin:], ')') + 1
-	k := strings.Count(statement[begin:end], "$")
+	start, values, rest := cutValues(statement)
+	k := strings.Count(values, "$")
 	var b strings.Builder
-	b.WriteString(statement[:begin])
-	before := "("
+	b.WriteString(start)
+	before := "VALUES ("
 	for i := range n * k {
 		if i > 0 && i%k == 0 {
 			before = "), ("
@@ -54,7 +59,7 @@ func repeatValues(statement string, n int) string {
 		before = ", "
 	}
 	b.WriteByte(')')
-	b.WriteString(statement[end:])
+	b.WriteString(rest)
 	return b.String()
 }
 

@@ -25,7 +25,7 @@ func (t interceptions) Record(ctx context.Context, batch []store.Interception) e
 			return err
 		}
 	}
-	return t.mapErr(insertRows(ctx, t.db, t.b.dialect.rowsAtOnce(), rows, (*sqlcgen.Queries).InsertInterception))
+	return t.mapErr(insertRows(ctx, t.b.dialect, t.db, rows, (*sqlcgen.Queries).InsertInterception))
 }
 
 func (t interceptions) Get(ctx context.Context, id string) (store.Interception, error) {
