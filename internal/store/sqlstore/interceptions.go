@@ -48,9 +48,16 @@ func (t interceptions) List(ctx context.Context, q store.InterceptionQuery) ([]s
 	if err != nil || !ok {
 		return nil, err
 	}
+	byToken := p.TokenID != ""
+	if byToken && !t.b.dialect.indexesTokens() {
+		if p.OwnerID, err = t.tokenOwner(ctx, p); err != nil {
+			return nil, err
+		}
+		byToken = p.OwnerID == ""
+	}
 	var rows []sqlcgen.Interception
 	switch {
-	case p.TokenID != "":
+	case byToken:
 		rows, err = t.q.GetInterceptionsByToken(ctx, sqlcgen.GetInterceptionsByTokenParams(p))
 	case p.OwnerID != "":
 		rows, err = t.q.GetInterceptionsByOwner(ctx, sqlcgen.GetInterceptionsByOwnerParams(p))
@@ -143,6 +150,19 @@ func (t interceptions) owner(ctx context.Context, s string) (string, bool, error
 		return "", false, unlessMissing(err)
 	}
 	return u.ID, true, nil
+}
+
+// tokenOwner returns the owner of the records that p selects by their token, and
+// "" if the token is gone. A token never changes hands.
+func (t interceptions) tokenOwner(ctx context.Context, p sqlcgen.GetInterceptionsParams) (string, error) {
+	if p.OwnerID != "" {
+		return p.OwnerID, nil
+	}
+	r, err := t.q.GetAPIKeyByID(ctx, p.TokenID)
+	if err := t.mapErr(err); err != nil {
+		return "", unlessMissing(err)
+	}
+	return r.APIKey.OwnerID, nil
 }
 
 // unlessMissing returns err, or nil for something that is not there.
