@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net"
 	"net/http"
@@ -25,6 +26,7 @@ import (
 	"github.com/gatehousehq/gatehouse/client"
 	"github.com/gatehousehq/gatehouse/internal/auditlog"
 	"github.com/gatehousehq/gatehouse/internal/authn"
+	"github.com/gatehousehq/gatehouse/internal/awscredentials"
 	"github.com/gatehousehq/gatehouse/internal/breaker"
 	"github.com/gatehousehq/gatehouse/internal/catalog"
 	"github.com/gatehousehq/gatehouse/internal/clientaddr"
@@ -96,6 +98,7 @@ type Server struct {
 	release   func() error
 	store     *openStore
 	table     *routing.Table
+	aws       *awscredentials.Keeper
 	uses      *lastuse.Recorder
 	events    *tally.Tally
 	requests  *metrics.Requests
@@ -164,7 +167,15 @@ func (s *Server) start(ctx context.Context, o Options) (err error) {
 	if err := s.seed(ctx); err != nil {
 		return err
 	}
-	s.table = routing.NewTable(s.store.db, authn.Compiler, o.Log)
+	// The gateway sees to the time until the first byte.
+	s.transport = transport.New(transport.Config{Policy: s.policy()})
+	s.aws = awscredentials.New(awscredentials.Config{
+		InUse:     func() iter.Seq[*awscredentials.Source] { return s.table.Current().Credentials() },
+		RoundTrip: s.transport.RoundTripVia, Metadata: awscredentials.Metadata{
+			Container: slices.Contains(cfg.AWSMetadata, config.AWSContainer), Instance: slices.Contains(cfg.AWSMetadata, config.AWSInstance),
+		}, Log: o.Log, Now: o.Now,
+	})
+	s.table = routing.NewTable(s.store.db, authn.Compiler, o.Log, s.aws)
 	if err := s.table.Refresh(ctx, 0); err != nil {
 		return err
 	}
@@ -262,8 +273,6 @@ func (s *Server) rules() catalog.Rules {
 
 // handler is the whole of what the listener serves.
 func (s *Server) handler(o Options) http.Handler {
-	// The gateway sees to the time until the first byte.
-	s.transport = transport.New(transport.Config{Policy: s.policy()})
 	requests := cmp.Or(o.RequestLog, o.Log)
 	s.gateway = gateway.New(gateway.Config{
 		Snapshot: s.table.Current, Pool: s.pool, Breakers: s.breakers, Transport: s.transport, Logger: requests, Now: o.Now, Observe: s.observe(o.Observe), Journal: s.journal,
@@ -292,12 +301,7 @@ func (s *Server) handler(o Options) http.Handler {
 		Drain: func(ctx context.Context, keyID string) bool {
 			return s.keys.Drain(ctx, keyID, s.table.Current().Generation)
 		},
-		Fault: func(providerName string) string {
-			if p := s.table.Current().Provider(providerName); p != nil {
-				return p.Fault
-			}
-			return ""
-		},
+		Fault:       s.fault,
 		TargetState: s.targetState,
 		Metrics:     s.metrics(o),
 		Feed:        s.feed,
@@ -318,6 +322,20 @@ func (s *Server) handler(o Options) http.Handler {
 			ui.ServeHTTP(w, r)
 		}
 	})
+}
+
+// fault returns why no request to a provider is served; "" if that is so of none.
+func (s *Server) fault(providerName string) string {
+	p := s.table.Current().Provider(providerName)
+	if p == nil {
+		return ""
+	}
+	if source := p.Credentials(); source != nil && p.Enabled && p.Fault == "" {
+		if condition, problem := source.Condition(); condition == awscredentials.Missing {
+			return problem
+		}
+	}
+	return p.Fault
 }
 
 // metrics returns what hands the page for Prometheus to who may see it.
@@ -423,6 +441,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	work.Go(func() { s.table.Follow(background, every) })
 	work.Go(func() { s.uses.Run(background, flushUses) })
 	work.Go(func() { s.keys.Run(background) })
+	work.Go(func() { s.aws.Run(background) })
 	work.Go(func() { s.prober.Run(background) })
 	work.Go(func() { s.events.Run(background, s.store.db) })
 	work.Go(func() { s.retain(background, s.now) })

@@ -45,7 +45,7 @@ var law = map[string]rule{
 	// Where encryption keys come from, each with what it needs for that.
 	"internal/keyring/command": {own: []string{"internal/keyring", "internal/secret"}},
 	"internal/keyring/vault":   {own: []string{"internal/keyring", "internal/netguard", "internal/secret"}},
-	"internal/keyring/awskms":  {own: []string{"internal/keyring", "internal/netguard"}, modules: []string{aws, smithy}},
+	"internal/keyring/awskms":  {own: []string{"internal/awscredentials", "internal/keyring", "internal/netguard"}, modules: []string{aws, smithy}},
 	"internal/keyring/kektest": {modules: []string{aws}, forTests: true},
 
 	// The store. The layers do not know each other, nor the database.
@@ -75,10 +75,11 @@ var law = map[string]rule{
 	"internal/transport":                {own: []string{"internal/netguard", "internal/secret"}},
 	"internal/usage":                    {modules: []string{gjson}},
 	"internal/journal":                  {own: []string{"internal/usage"}},
-	"internal/metrics":                  {own: []string{"internal/routing", "internal/usage"}, modules: []string{prometheus}},
+	"internal/metrics":                  {own: []string{"internal/awscredentials", "internal/routing", "internal/usage"}, modules: []string{prometheus}},
 	"internal/keyprobe":                 {own: []string{"internal/keypool", "internal/routing"}},
 	"internal/keypool":                  {own: []string{"internal/registry", "internal/routing"}},
-	"internal/routing":                  {own: []string{"internal/rbac", "internal/secret", "internal/settings", "internal/store", "internal/token", "internal/transport", "internal/upstream/azure", "internal/upstream/bedrock"}},
+	"internal/routing":                  {own: []string{"internal/awscredentials", "internal/rbac", "internal/secret", "internal/settings", "internal/store", "internal/token", "internal/transport", "internal/upstream/azure", "internal/upstream/bedrock"}},
+	"internal/awscredentials":           {own: []string{"internal/netguard", "internal/secret", "internal/transport", "internal/upstream"}, modules: []string{aws, smithy}},
 	"internal/translate":                {own: []string{"internal/nesting", "internal/upstream/anthropic", "internal/upstream/openai"}, modules: []string{gjson}},
 	"internal/quota":                    {own: []string{"internal/registry"}},
 	"internal/breaker":                  {own: []string{"internal/registry"}},
@@ -170,7 +171,7 @@ var guarded = map[string]guard{
 	pgx:                   databases,
 	sqlite:                databases,
 	goose:                 databases,
-	aws:                   {packages: []string{"internal/keyring/awskms", "internal/keyring/kektest", "internal/upstream/bedrock"}},
+	aws:                   {packages: []string{"internal/awscredentials", "internal/keyring/awskms", "internal/keyring/kektest", "internal/upstream/bedrock"}},
 	// One package runs another program: the one that the operator names to print
 	// the encryption keys. Rigs do, too, to drive the real binary; the tests of
 	// internal/app, to kill a restore in a process of its own and to drill pg_dump
@@ -191,7 +192,7 @@ var databases = guard{
 // storeless are packages that must not import the store or what is below it,
 // not even in tests: what does not know of the database cannot wait for it.
 var storeless = []string{
-	"internal/breaker", "internal/gateway", "internal/journal", "internal/keypool", "internal/keyprobe", "internal/quota", "internal/translate", "internal/upstream",
+	"internal/awscredentials", "internal/breaker", "internal/gateway", "internal/journal", "internal/keypool", "internal/keyprobe", "internal/quota", "internal/translate", "internal/upstream",
 	"internal/upstream/anthropic", "internal/upstream/azure", "internal/upstream/bedrock", "internal/upstream/gemini", "internal/upstream/openai", "internal/usage",
 }
 
@@ -253,4 +254,5 @@ var reveals = map[string]string{
 	"internal/mockupstream/mockbedrock/sigv4.go":       "checks a signature",
 	"internal/upstream/azure/azure.go":                 "puts the key into a request for its provider",
 	"internal/upstream/bedrock/sign.go":                "signs a request for its provider",
+	"internal/awscredentials/fetch.go":                 "signs a request to STS",
 }

@@ -42,6 +42,7 @@ type Config struct {
 	SessionIdle, SessionLifetime time.Duration
 
 	UpstreamDeny, UpstreamAllow []netip.Prefix
+	AWSMetadata                 []string // of AWSContainer and AWSInstance
 	FirstByteTimeout            time.Duration
 	IdleTimeout                 time.Duration
 	ReplayBody                  int64 // bytes
@@ -62,6 +63,12 @@ type Config struct {
 	settings []string // the names of the flags that may be given in other ways
 }
 
+// What AWSMetadata has.
+const (
+	AWSContainer = "container"
+	AWSInstance  = "instance"
+)
+
 // Bind defines the settings as flags of fs, with their defaults.
 func (c *Config) Bind(fs *pflag.FlagSet) {
 	own := pflag.NewFlagSet("", pflag.ContinueOnError)
@@ -79,6 +86,7 @@ func (c *Config) Bind(fs *pflag.FlagSet) {
 	own.DurationVar(&c.SessionLifetime, "session-lifetime", 7*24*time.Hour, "how long after signing in a browser has to sign in again in any case")
 	own.Var((*prefixesValue)(&c.UpstreamDeny), "upstream-deny", "`networks` that providers must not be in, besides link-local and cloud metadata addresses, which never may")
 	own.Var((*prefixesValue)(&c.UpstreamAllow), "upstream-allow", "the only `networks` that providers may be in; left out: all that are not denied")
+	own.StringSliceVar(&c.AWSMetadata, "aws-metadata", nil, "`services` of AWS that may be asked for the credentials of this server, for providers on Bedrock that use them, separated by commas: container (of an ECS task or an EKS pod), instance (of an EC2 machine, IMDSv2); left out: none")
 	own.DurationVar(&c.FirstByteTimeout, "first-byte-timeout", 10*time.Minute, "how long a provider may take to begin its answer; one that is not streamed begins when it is complete")
 	own.DurationVar(&c.IdleTimeout, "idle-timeout", 5*time.Minute, "how long a provider may pause within an answer")
 	own.Int64Var(&c.ReplayBody, "replay-body", 8<<20, "largest request in `bytes` that is held so that it can be sent again with the next key")
@@ -220,6 +228,12 @@ func (c *Config) check() error {
 			refuse("public-url: must be an http or https URL")
 		}
 		c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+	}
+	for _, service := range c.AWSMetadata {
+		if service != AWSContainer && service != AWSInstance {
+			refuse("aws-metadata: must be container, instance, or both, separated by a comma")
+			break
+		}
 	}
 	for name, d := range map[string]time.Duration{
 		"shutdown-timeout": c.ShutdownTimeout, "first-byte-timeout": c.FirstByteTimeout, "idle-timeout": c.IdleTimeout,

@@ -89,7 +89,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 	values := map[string]string{
 		"data-dir": "/d", "http-address": ":1", "database-url": "postgres://h/db", "log-level": "debug", "log-format": "json",
 		"shutdown-timeout": "0s", "tls-cert": "c", "tls-key": "k", "public-url": "https://h", "trusted-proxies": "10.0.0.0/8,::1",
-		"upstream-deny": "192.168.0.0/16", "upstream-allow": "172.16.0.1", "first-byte-timeout": "1s", "idle-timeout": "2s", "session-idle": "1h0m0s", "session-lifetime": "2h0m0s", "replay-body": "3", "replay-memory": "4",
+		"upstream-deny": "192.168.0.0/16", "upstream-allow": "172.16.0.1", "aws-metadata": "container,instance", "first-byte-timeout": "1s", "idle-timeout": "2s", "session-idle": "1h0m0s", "session-lifetime": "2h0m0s", "replay-body": "3", "replay-memory": "4",
 		"seed-from-env": "true", "seed-mode": "fail", "audit-checkpoints": "stdout,file:/f", "audit-retention": "24h0m0s", "interception-retention": "48h0m0s", "journal-size": "16777216", "replica-timeout": "5s",
 		"encryption-key-source": "vault:transit/gatehouse,file:/k",
 	}
@@ -97,6 +97,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		DataDir: "/d", HTTPAddress: ":1", DatabaseURL: secret.New("postgres://h/db"), LogLevel: slog.LevelDebug, LogFormat: "json",
 		TLSCert: "c", TLSKey: "k", PublicURL: "https://h", TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		UpstreamDeny: []netip.Prefix{netip.MustParsePrefix("192.168.0.0/16")}, UpstreamAllow: []netip.Prefix{netip.MustParsePrefix("172.16.0.1/32")},
+		AWSMetadata:      []string{"container", "instance"},
 		FirstByteTimeout: time.Second, IdleTimeout: 2 * time.Second, SessionIdle: time.Hour, SessionLifetime: 2 * time.Hour, ReplayBody: 3, ReplayMemory: 4,
 		SeedFromEnv: true, SeedMode: seed.Fail, AuditCheckpoints: []string{"stdout", "file:/f"}, AuditRetention: 24 * time.Hour, InterceptionRetention: 48 * time.Hour, JournalSize: 16 << 20, ReplicaTimeout: 5 * time.Second,
 		EncryptionKeySources: []string{"vault:transit/gatehouse", "file:/k"},

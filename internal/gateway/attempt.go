@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehousehq/gatehouse/internal/keypool"
 	"github.com/gatehousehq/gatehouse/internal/routing"
+	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/transport"
 	"github.com/gatehousehq/gatehouse/internal/upstream"
 	"github.com/gatehousehq/gatehouse/internal/usage"
@@ -139,6 +140,9 @@ type tryState struct {
 	sent  bool // the request was written whole, and there was no answer
 	began time.Time
 	index int // in the record
+
+	presented secret.Text // went up as a credential beside the key
+	refused   func()      // is for telling that it was refused; may be nil
 }
 
 // note returns the attempt's place in the record.
@@ -194,7 +198,7 @@ func (t *tryState) request(ctx context.Context) (*http.Request, error) {
 	req.Proto, req.ProtoMajor, req.ProtoMinor = "HTTP/1.1", 1, 1
 	var err error
 	if x.dialect.Prepare != nil {
-		err = t.prepare(req, query)
+		err = t.prepare(ctx, req, query)
 	} else if req.URL, err = x.dialect.URL(x.provider.BaseURL, x.version+x.path, query); err == nil {
 		req.URL.ForceQuery = x.r.URL.ForceQuery && x.journey.translation == nil
 		x.body.attach(req, x.watch.answerLater)
@@ -306,6 +310,9 @@ func (t *tryState) failed(res *http.Response) (answered bool) {
 	if t.lacksModel(res.StatusCode, text) {
 		return false
 	}
+	if verdict == upstream.Refused && t.refused != nil {
+		t.refused()
+	}
 	switch {
 	case verdict == upstream.RateLimited, verdict == upstream.QuotaExhausted, verdict == upstream.Refused,
 		// A 401 would tell the client that its own token is at fault.
@@ -331,6 +338,10 @@ func (t *tryState) turnedAway(verdict upstream.Verdict, ask time.Duration) {
 		case upstream.RateLimited:
 			x.answer(rateLimited, rateLimited.message, ask)
 		case upstream.Refused:
+			if t.refused != nil {
+				x.refuse(credentialsRefused)
+				return
+			}
 			x.refuse(keyMissing)
 		default:
 			x.refuse(keysFailed)
@@ -382,9 +393,12 @@ const leastSecret = 8
 // add and that no client may send: it may be a credential as well.
 func (t *tryState) shows(text []byte) bool {
 	for name, value := range t.x.provider.Added {
-		if secret := value.Reveal(); len(secret) >= leastSecret && !t.x.g.requestHeaders.has(name) && shown(text, secret) {
+		if value := value.Reveal(); len(value) >= leastSecret && !t.x.g.requestHeaders.has(name) && shown(text, value) {
 			return true
 		}
+	}
+	if token := t.presented.Reveal(); token != "" && shown(text, token) {
+		return true
 	}
 	if t.key == nil {
 		return false

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -52,17 +53,20 @@ func (g *Gateway) check(ctx context.Context, p *routing.Provider, key *routing.K
 	if d == nil || p.Fault != "" || p.BaseURL == nil || key != nil && key.Unreadable {
 		return Check{Outcome: providerFault.reason}
 	}
-	req, err := d.Probe(p.BaseURL, p.Access, credential, g.cfg.Now())
-	if err != nil {
-		return Check{Outcome: providerFault.reason}
-	}
-	addHeaders(req.Header, p)
 	if p.FirstByteTimeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, p.FirstByteTimeout)
 		defer cancel()
 	}
-	res, err := g.roundTrip(p, req.WithContext(ctx))
+	req, err := d.Probe(ctx, p.BaseURL, p.Access, credential, g.cfg.Now())
+	if _, bare := errors.AsType[*upstream.CredentialError](err); bare {
+		return Check{Outcome: noCredentials.reason}
+	}
+	if err != nil {
+		return Check{Outcome: providerFault.reason}
+	}
+	addHeaders(req.Header, p)
+	res, err := g.roundTrip(p, req)
 	if err != nil {
 		return Check{Outcome: string(kindIn(ctx, err))}
 	}
@@ -134,6 +138,8 @@ func (c Check) Message() string {
 		return "The provider answers and has no list of models, so the key could not be judged. If it should have one, check its base_url."
 	case usage.Redirect:
 		return redirected.message
+	case noCredentials.reason:
+		return noCredentials.message
 	case providerFault.reason:
 		return "The provider cannot be reached as it is configured, or the key cannot be read."
 	case usage.ClientError:

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -9,7 +10,7 @@ import (
 
 // prepare has the dialect make the request, for an upstream that is reached in
 // another way than its clients speak.
-func (t *tryState) prepare(req *http.Request, query string) error {
+func (t *tryState) prepare(ctx context.Context, req *http.Request, query string) error {
 	x := t.x
 	if !x.body.replayable && x.endpoint != nil && x.endpoint.BodyModel {
 		return errNotHeld
@@ -21,9 +22,10 @@ func (t *tryState) prepare(req *http.Request, query string) error {
 	if t.key != nil {
 		o.Key = t.key.Secret
 	}
-	if err := x.dialect.Prepare(&o); err != nil {
+	if err := x.dialect.Prepare(ctx, &o); err != nil {
 		return err
 	}
+	t.presented, t.refused = o.Presented, o.Refused
 	req.URL = o.URL
 	if len(o.Body) == 0 || len(x.body.held) > 0 && &o.Body[0] == &x.body.held[0] && len(o.Body) == len(x.body.held) {
 		x.body.attach(req, x.watch.answerLater) // as it came
@@ -41,7 +43,13 @@ var errNotHeld = errors.New("gateway: the body is not held")
 func (t *tryState) unsendable(err error) (answered bool) {
 	x := t.x
 	bad, ok := errors.AsType[*upstream.RequestError](err)
+	_, bare := errors.AsType[*upstream.CredentialError](err)
 	switch {
+	case errors.Is(err, context.Canceled): // while it waited for credentials
+		return t.unanswered(err)
+	case bare:
+		t.note().Outcome = noCredentials.reason
+		return x.pass(noCredentials, noCredentials.message, 0)
 	case errors.Is(err, errNotHeld):
 		t.note().Outcome = bodyNotHeld.reason
 		return x.pass(bodyNotHeld, bodyNotHeld.message, 0)

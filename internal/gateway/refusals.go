@@ -214,6 +214,14 @@ var (
 		http.StatusBadGateway, "", "key_missing",
 		"The provider asks for a key, and none is configured for it.",
 	}
+	noCredentials = &refusal{
+		http.StatusServiceUnavailable, "", "no_credentials",
+		"The gateway has no AWS credentials for this provider at the moment. An operator can see why where the provider is shown, and in the log.",
+	}
+	credentialsRefused = &refusal{
+		http.StatusBadGateway, "", "credentials_refused",
+		"The provider refuses the AWS credentials that the gateway has for it.",
+	}
 	keyLeaked = &refusal{
 		http.StatusBadGateway, "", "key_in_response",
 		"The provider answered with an error that shows its key, or a header of its settings, so the answer is withheld.",

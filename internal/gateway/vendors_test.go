@@ -4,16 +4,21 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/gatehousehq/gatehouse/internal/awscredentials"
 	"github.com/gatehousehq/gatehouse/internal/gateway"
 	"github.com/gatehousehq/gatehouse/internal/mockupstream"
 	"github.com/gatehousehq/gatehouse/internal/mockupstream/mockbedrock"
 	"github.com/gatehousehq/gatehouse/internal/routing"
 	"github.com/gatehousehq/gatehouse/internal/secret"
+	"github.com/gatehousehq/gatehouse/internal/transport"
 	"github.com/gatehousehq/gatehouse/internal/upstream/azure"
 	"github.com/gatehousehq/gatehouse/internal/upstream/bedrock"
 )
@@ -111,6 +116,125 @@ func TestBedrockKeysCanBeTried(t *testing.T) {
 			}
 		}
 	}
+}
+
+// amazonRole adds a provider on a mock of Bedrock that signs as a role, and returns
+// what gives out the role's sessions.
+func (h *house) amazonRole(more ...http.HandlerFunc) *mockbedrock.STS {
+	h.t.Helper()
+	const role = "arn:aws:iam::123456789012:role/claude"
+	sts := &mockbedrock.STS{Region: "eu-central-1", Keys: []secret.Text{pairGood.Secret}, Roles: []string{role}}
+	service := &mockbedrock.Bedrock{
+		Behind: mockupstream.New(mockupstream.Config{Keys: map[secret.Text]mockupstream.Key{bearerGood.Secret: {Label: "role"}}}),
+		Region: "eu-central-1", Sessions: sts, SessionKey: bearerGood.Secret, Now: h.clock,
+	}
+	handler := service.ServeHTTP
+	if len(more) > 0 {
+		handler = more[0]
+	}
+	p := h.upstream(routing.Bedrock, handler)
+	keeper := awscredentials.New(awscredentials.Config{
+		InUse: func() iter.Seq[*awscredentials.Source] { return h.snapshot.Load().Credentials() },
+		RoundTrip: func(r *http.Request, _ *transport.Egress) (*http.Response, error) {
+			r.Host, r.URL.Path = r.URL.Host, "/"
+			w := httptest.NewRecorder()
+			sts.ServeHTTP(w, r)
+			return w.Result(), nil
+		},
+		Log: slog.New(slog.DiscardHandler), Now: h.clock,
+	})
+	source := keeper.Source(awscredentials.Spec{ProviderID: p.ID, Provider: p.Name, Region: "eu-central-1", RoleARN: role, Pair: pairGood.Secret}, nil)
+	p.Access = &bedrock.Access{Region: "eu-central-1", Source: source}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); keeper.Run(ctx) }()
+	h.t.Cleanup(func() { cancel(); <-done })
+	return sts
+}
+
+const toClaude = `{"model":"claude-x","max_tokens":9,"messages":[{"role":"user","content":"hello there"}]}`
+
+func TestBedrockByARole(t *testing.T) {
+	t.Parallel()
+	ask := func(h *house, path string) answer {
+		req := h.request("POST", path, toClaude)
+		req.Header.Set("Anthropic-Version", "2023-06-01")
+		req.Header.Set("X-Amz-Security-Token", "of the client") // goes nowhere
+		return h.do(req)
+	}
+	t.Run("a request is signed by its session", func(t *testing.T) {
+		t.Parallel()
+		h := newHouse(t)
+		sts := h.amazonRole()
+		for range 3 {
+			a := ask(h, "/ai/bedrock/v1/messages")
+			if rec := h.record(); a.status != 200 || !strings.Contains(a.body, "hello") || len(rec.Attempts) != 1 || !rec.Tokens.Known {
+				t.Fatalf("got %d %s, recorded as %+v", a.status, a.body, rec)
+			}
+		}
+		if names := sts.Names(); len(names) != 1 || names[0] != "gatehouse-bedrock" {
+			t.Errorf("sessions %v", names)
+		}
+		if c := h.gw.Check(t.Context(), h.snapshot.Load().Provider("bedrock"), nil); !c.OK {
+			t.Errorf("the check: %+v", c)
+		}
+	})
+	t.Run("a session that was revoked is refused", func(t *testing.T) {
+		t.Parallel()
+		h := newHouse(t)
+		sts := h.amazonRole()
+		ask(h, "/ai/bedrock/v1/messages")
+		h.record()
+		sts.Revoke()
+		a := ask(h, "/ai/bedrock/v1/messages")
+		if rec := h.record(); a.status != 502 || rec.Reason != "credentials_refused" || !strings.Contains(a.body, `"type":"error"`) {
+			t.Errorf("got %d %s, recorded as %+v", a.status, a.body, rec)
+		}
+		// Another is asked for then, but not at once.
+		h.advance(time.Minute)
+		for range 1000 {
+			if a = ask(h, "/ai/bedrock/v1/messages"); a.status == 200 {
+				break
+			}
+		}
+		if a.status != 200 || len(sts.Names()) != 2 {
+			t.Errorf("got %d, with the sessions %v", a.status, sts.Names())
+		}
+	})
+	t.Run("without credentials it is another's turn", func(t *testing.T) {
+		t.Parallel()
+		h := newHouse(t)
+		h.amazonRole().Deny(true)
+		a := ask(h, "/ai/bedrock/v1/messages")
+		if rec := h.record(); a.status != 503 || rec.Reason != "no_credentials" || a.header.Get("X-Should-Retry") != "false" || len(rec.Attempts) != 1 || rec.Attempts[0].Outcome != "no_credentials" {
+			t.Errorf("got %d %s, recorded as %+v", a.status, a.body, rec)
+		}
+		if c := h.gw.Check(t.Context(), h.snapshot.Load().Provider("bedrock"), nil); c.OK || c.Outcome != "no_credentials" || !strings.Contains(c.Message(), "AWS credentials") {
+			t.Errorf("the check: %+v", c)
+		}
+		h.named("anthropic", routing.Anthropic, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"type":"message"}`)
+		}, key("k1"))
+		h.addRoute("claude", []string{"bedrock/claude-x", "anthropic/claude-x"})
+		req := h.request("POST", "/ai/v1/messages", strings.Replace(toClaude, "claude-x", "claude", 1))
+		if a := h.do(req); a.status != 200 || a.body != `{"type":"message"}` {
+			t.Errorf("by the route: %d %s", a.status, a.body)
+		}
+	})
+	t.Run("an error that shows the session is withheld", func(t *testing.T) {
+		t.Parallel()
+		h := newHouse(t)
+		h.amazonRole(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(400)
+			fmt.Fprintf(w, `{"message":"it was %s"}`, r.Header.Get("X-Amz-Security-Token"))
+		})
+		a := ask(h, "/ai/bedrock/v1/messages")
+		if rec := h.record(); a.status != 502 || rec.Reason != "key_in_response" || strings.Contains(a.body, "FwoG") {
+			t.Errorf("got %d %s, recorded as %+v", a.status, a.body, rec)
+		}
+	})
 }
 
 // Azure has the deployment in the path, and the key in a header of its own.

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/gatehousehq/gatehouse/internal/awscredentials"
 	"github.com/gatehousehq/gatehouse/internal/routing"
 )
 
@@ -65,6 +66,7 @@ var (
 	providersDesc = prometheus.NewDesc("gatehouse_providers", "Providers by their state: enabled, disabled, unreadable (the settings do not open) or faulty.", []string{"state"}, nil)
 	keysDesc      = prometheus.NewDesc("gatehouse_provider_keys", "Provider keys by their state at this replica.", []string{"state"}, nil)
 	breakersDesc  = prometheus.NewDesc("gatehouse_breakers_open", "Endpoints of providers that no request is sent to because they do not answer, at this replica: open, or half_open when one is let through.", []string{"state"}, nil)
+	awsDesc       = prometheus.NewDesc("gatehouse_aws_credentials", "Enabled providers that sign with AWS credentials which are got when they are needed, by how those fare at this replica: ready, failing (good for now, and not to be renewed) or missing.", []string{"state"}, nil)
 	snapshotDesc  = prometheus.NewDesc("gatehouse_snapshot_generation", "The generation of the configuration in force.", nil, nil)
 	epochDesc     = prometheus.NewDesc("gatehouse_data_key_epoch", "Which change of the data keys is loaded: the same at every replica.", nil, nil)
 	dataKeysDesc  = prometheus.NewDesc("gatehouse_data_keys", "Data keys that secrets can be sealed under: more than 1 while a rotation is under way.", nil, nil)
@@ -75,7 +77,7 @@ type collector struct{ Source }
 
 // Describe implements [prometheus.Collector].
 func (c collector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{providersDesc, keysDesc, breakersDesc, snapshotDesc, epochDesc, dataKeysDesc} {
+	for _, d := range []*prometheus.Desc{providersDesc, keysDesc, breakersDesc, awsDesc, snapshotDesc, epochDesc, dataKeysDesc} {
 		out <- d
 	}
 }
@@ -102,6 +104,14 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 	for state, n := range keys {
 		gauge(keysDesc, float64(n), state)
+	}
+	aws := map[string]int{awscredentials.Ready: 0, awscredentials.Failing: 0, awscredentials.Missing: 0}
+	for source := range snapshot.Credentials() {
+		state, _ := source.Condition()
+		aws[state]++
+	}
+	for state, n := range aws {
+		gauge(awsDesc, float64(n), state)
 	}
 	open, half := c.Breakers()
 	gauge(breakersDesc, float64(open), "open")

@@ -6,7 +6,9 @@ import (
 	"log/slog"
 	"net/url"
 
+	"github.com/gatehousehq/gatehouse/internal/awscredentials"
 	"github.com/gatehousehq/gatehouse/internal/rbac"
+	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/settings"
 	"github.com/gatehousehq/gatehouse/internal/store"
 	"github.com/gatehousehq/gatehouse/internal/token"
@@ -19,9 +21,11 @@ import (
 // gateway serves from. A secret that does not open takes its key, or for
 // settings its provider, out of service, and nothing else.
 type compiler struct {
-	ctx context.Context
-	tx  store.Tx
-	log *slog.Logger
+	ctx  context.Context
+	tx   store.Tx
+	log  *slog.Logger
+	aws  *awscredentials.Keeper // nil is none
+	base *Snapshot              // the one before
 }
 
 // whole compiles everything.
@@ -102,9 +106,7 @@ func (c compiler) provider(rec store.Provider, keys []store.ProviderKey) (*Provi
 		p.Dialect, p.Access = Bedrock, &bedrock.Access{
 			Region: fields.Region, Model: fields.Model, SmallFastModel: fields.SmallFastModel, Pair: fields.Pair(),
 		}
-		if fields.Ambient || fields.RoleARN != "" {
-			p.Fault = "its settings ask for AWS credentials of the server itself, or for a role, which this version does not use: give it an access key, or keys"
-		}
+		c.credentials(p, fields)
 	case *settings.Azure:
 		p.Dialect, p.Access = Azure, &azure.Access{APIVersion: fields.APIVersion}
 	default:
@@ -125,6 +127,23 @@ func (c compiler) provider(rec store.Provider, keys []store.ProviderKey) (*Provi
 		p.Keys = append(p.Keys, key)
 	}
 	return p, nil
+}
+
+// credentials gives a provider on Bedrock the AWS credentials that its settings ask
+// for, if they name no lasting ones.
+func (c compiler) credentials(p *Provider, fields *settings.Bedrock) {
+	switch {
+	case !fields.Ambient && fields.RoleARN == "" || p.Fault != "":
+		return
+	case c.aws == nil:
+		p.Fault = "its settings ask for AWS credentials that are got when they are needed, which this process does not do"
+		return
+	}
+	access := p.Access.(*bedrock.Access)
+	source := c.aws.Source(awscredentials.Spec{
+		ProviderID: p.ID, Provider: p.Name, Region: fields.Region, RoleARN: fields.RoleARN, Pair: access.Pair, Egress: p.Egress,
+	}, c.base.Provider(p.Name).Credentials())
+	access.Pair, access.Source = secret.Text{}, source
 }
 
 // reachedBy takes over how the provider is reached, and what of it.

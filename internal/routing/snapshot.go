@@ -11,9 +11,11 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/gatehousehq/gatehouse/internal/awscredentials"
 	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/token"
 	"github.com/gatehousehq/gatehouse/internal/transport"
+	"github.com/gatehousehq/gatehouse/internal/upstream/bedrock"
 )
 
 // A Snapshot is the configuration as of one generation of the store. Neither
@@ -108,6 +110,20 @@ type Provider struct {
 	Unreadable bool
 }
 
+// Credentials returns the AWS credentials that the provider signs with, if they
+// are got when they are needed; nil if not, and for the nil Provider.
+func (p *Provider) Credentials() *awscredentials.Source {
+	if p == nil {
+		return nil
+	}
+	access, ok := p.Access.(*bedrock.Access)
+	if !ok {
+		return nil
+	}
+	source, _ := access.Source.(*awscredentials.Source)
+	return source
+}
+
 // A Strategy is how the first key to try is chosen.
 type Strategy string
 
@@ -179,6 +195,18 @@ func (s *Snapshot) Providers() iter.Seq[*Provider] {
 	return func(yield func(*Provider) bool) {
 		if s != nil {
 			s.providers.values(yield)
+		}
+	}
+}
+
+// Credentials yields the AWS credentials that enabled providers sign with and that
+// are got when they are needed.
+func (s *Snapshot) Credentials() iter.Seq[*awscredentials.Source] {
+	return func(yield func(*awscredentials.Source) bool) {
+		for p := range s.Providers() {
+			if source := p.Credentials(); source != nil && p.Enabled && p.Fault == "" && !yield(source) {
+				return
+			}
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gatehousehq/gatehouse/internal/awscredentials"
 	"github.com/gatehousehq/gatehouse/internal/rbac"
 	"github.com/gatehousehq/gatehouse/internal/store"
 )
@@ -19,15 +20,17 @@ type Table struct {
 	db  *store.DB
 	who store.Actor // the one that may open secrets
 	log *slog.Logger
+	aws *awscredentials.Keeper
 
 	current atomic.Pointer[Snapshot]
 
 	mu sync.Mutex // held while compiling
 }
 
-// NewTable returns a Table with nothing in it: call Refresh before serving.
-func NewTable(db *store.DB, who store.Actor, log *slog.Logger) *Table {
-	return &Table{db: db, who: who, log: log}
+// NewTable returns a Table with nothing in it: call Refresh before serving. Without
+// a Keeper, providers that need one are not served.
+func NewTable(db *store.DB, who store.Actor, log *slog.Logger, aws *awscredentials.Keeper) *Table {
+	return &Table{db: db, who: who, log: log, aws: aws}
 }
 
 // Current returns the snapshot in force, nil before the first Refresh.
@@ -100,7 +103,7 @@ func (t *Table) compile(ctx context.Context, tx store.Tx, base *Snapshot) (*Snap
 	if err != nil {
 		return nil, err
 	}
-	c := compiler{ctx: ctx, tx: tx, log: t.log}
+	c := compiler{ctx: ctx, tx: tx, log: t.log, aws: t.aws, base: base}
 	if base != nil {
 		changes, complete, err := tx.Changes.Since(ctx, base.Generation)
 		if err != nil {

@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/gatehousehq/gatehouse/internal/authn"
+	"github.com/gatehousehq/gatehouse/internal/awscredentials"
 	"github.com/gatehousehq/gatehouse/internal/rbac"
 	"github.com/gatehousehq/gatehouse/internal/routing"
 	"github.com/gatehousehq/gatehouse/internal/secret"
@@ -28,7 +29,7 @@ import (
 
 func newTable(t *testing.T, s *storetest.Store) *routing.Table {
 	t.Helper()
-	table := routing.NewTable(s.DB, authn.Compiler, slog.New(slog.DiscardHandler))
+	table := routing.NewTable(s.DB, authn.Compiler, slog.New(slog.DiscardHandler), nil)
 	if err := table.Refresh(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -279,11 +280,64 @@ func TestSettingsSayHowAProviderIsReached(t *testing.T) {
 		if p := snap.Provider("bedrock"); p.Dialect != routing.Bedrock || !reflect.DeepEqual(p.Access, want) || p.Fault != "" || p.Keys[0].Unreadable {
 			t.Errorf("bedrock: %+v, %+v", p, p.Access)
 		}
-		if p := snap.Provider("role"); p.Fault == "" {
+		if p := snap.Provider("role"); p.Fault == "" { // where nobody gets them
 			t.Errorf("credentials of the server: %+v", p)
 		}
 		if p := snap.Provider("azure"); p.Dialect != routing.Azure || !reflect.DeepEqual(p.Access, &azure.Access{APIVersion: "2024-10-21"}) || p.Fault != "" {
 			t.Errorf("azure: %+v, %+v", p, p.Access)
+		}
+	})
+}
+
+// AWS credentials that are got when they are needed stay through changes that are
+// not about them, and are those of enabled providers only.
+func TestAWSCredentialsOutliveChanges(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *storetest.Store) {
+		log := slog.New(slog.DiscardHandler)
+		table := routing.NewTable(s.DB, authn.Compiler, log, awscredentials.New(awscredentials.Config{Log: log, Now: time.Now}))
+		s.OnCommit(table.Refresh)
+		const role = `"role_arn":"arn:aws:iam::123456789012:role/r"`
+		doc := func(members string) string {
+			return `{"_type":"bedrock","_version":1,"region":"eu-central-1",` + members + `}`
+		}
+		p := dbgen.Provider(t, s.DB, store.Provider{Type: store.TypeAnthropic, Name: "role", Settings: secret.New(doc(`"ambient":true,` + role)), SettingsPublic: doc(`"ambient":true,` + role)})
+		edit := func(fn func(*store.Provider)) *awscredentials.Source {
+			t.Helper()
+			err := s.Update(t.Context(), dbgen.Owner, func(tx store.Tx) error {
+				_, err := tx.Providers.Update(t.Context(), p.ID, func(p *store.Provider) error { fn(p); return nil })
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := table.Current().Provider("role")
+			if got.Fault != "" {
+				t.Fatalf("not served: %s", got.Fault)
+			}
+			return got.Credentials()
+		}
+		settings := func(members string) func(*store.Provider) {
+			return func(p *store.Provider) { p.Settings, p.SettingsPublic = secret.New(doc(members)), doc(members) }
+		}
+		first := edit(func(p *store.Provider) { p.DisplayName = "The role" })
+		if first == nil || edit(settings(`"ambient":true,"idle_timeout":"7s",`+role)) != first {
+			t.Error("a change of something else is one of the credentials")
+		}
+		other := edit(settings(`"ambient":true`))
+		if other == first || other == nil {
+			t.Error("without the role it has the same credentials")
+		}
+		if got := slices.Collect(table.Current().Credentials()); len(got) != 1 || got[0] != other {
+			t.Errorf("in use are %v", got)
+		}
+		pair := edit(settings(`"access_key":"A","access_key_secret":"B",` + role))
+		if pair == nil || !table.Current().Provider("role").Access.(*bedrock.Access).Pair.IsZero() {
+			t.Error("what a role is assumed with signs requests")
+		}
+		edit(func(p *store.Provider) { p.Enabled = false })
+		if got := slices.Collect(table.Current().Credentials()); len(got) != 0 {
+			t.Errorf("disabled, and in use are %v", got)
 		}
 	})
 }

@@ -80,6 +80,10 @@ func NewEgress(cfg EgressConfig) (*Egress, error) {
 	return e, nil
 }
 
+// Same reports whether two ways are one: it leads past the same proxy, trusts the
+// same certificates, and takes as long.
+func (e *Egress) Same(o *Egress) bool { return e.key() == o.key() }
+
 // key tells the way from others.
 func (e *Egress) key() egressID {
 	if e == nil {

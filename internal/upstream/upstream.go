@@ -9,6 +9,7 @@ package upstream
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"net/url"
@@ -74,7 +75,8 @@ type Dialect struct {
 	// their clients speak. It is given the whole body if the endpoint has a model in
 	// it, and may be given none else. What is wrong with the request itself is a
 	// [RequestError].
-	Prepare func(*Outgoing) error
+	// Where there is no credential to send it with, it is a [CredentialError].
+	Prepare func(context.Context, *Outgoing) error
 	// Answer, if not nil, makes what the client is sent out of a response, in
 	// place. It wraps the body and does not read it, but for errors and other
 	// small ones. [http.Response.Request] is what was sent.
@@ -101,6 +103,12 @@ type Outgoing struct {
 	URL    *url.URL
 	Header http.Header
 	Body   []byte
+
+	// Presented is what Prepare put into the headers that must not be shown to
+	// anybody, if it is not Key. Refused, if Prepare sets it, is for telling that the
+	// upstream did not take a credential that is not Key.
+	Presented secret.Text
+	Refused   func()
 }
 
 // A RequestError is a request that the upstream has no place for. Its message is
@@ -111,6 +119,12 @@ type RequestError struct {
 }
 
 func (e *RequestError) Error() string { return e.Message }
+
+// A CredentialError is a request for which there is no credential at the moment,
+// where the provider has to get one first.
+type CredentialError struct{}
+
+func (*CredentialError) Error() string { return "no credential to send the request with" }
 
 // An Endpoint is one method and path.
 type Endpoint struct {
@@ -180,7 +194,7 @@ func (d *Dialect) URL(base *url.URL, path, query string) (*url.URL, error) {
 
 // Probe returns a request that shows whether a key is accepted at base, by a
 // provider of that access. The zero key is none.
-func (d *Dialect) Probe(base *url.URL, access any, key secret.Text, now time.Time) (*http.Request, error) {
+func (d *Dialect) Probe(ctx context.Context, base *url.URL, access any, key secret.Text, now time.Time) (*http.Request, error) {
 	o := Outgoing{
 		Method: http.MethodGet, Base: base, Path: d.ProbePath, Query: d.ProbeQuery, Header: d.ProbeHeader.Clone(), Body: d.ProbeBody,
 		Key: key, Access: access, Now: now,
@@ -194,20 +208,20 @@ func (d *Dialect) Probe(base *url.URL, access any, key secret.Text, now time.Tim
 	o.Endpoint = d.Endpoint(o.Method, o.Path)
 	o.Header.Set("Accept", "application/json")
 	o.Header.Set("User-Agent", "gatehouse")
-	if err := d.prepare(&o); err != nil {
+	if err := d.prepare(ctx, &o); err != nil {
 		return nil, err
 	}
-	req := &http.Request{
+	req := (&http.Request{
 		Method: o.Method, URL: o.URL, Host: o.URL.Host, Header: o.Header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}
+	}).WithContext(ctx)
 	o.Attach(req)
 	return req, nil
 }
 
-func (d *Dialect) prepare(o *Outgoing) (err error) {
+func (d *Dialect) prepare(ctx context.Context, o *Outgoing) (err error) {
 	if d.Prepare != nil {
-		return d.Prepare(o)
+		return d.Prepare(ctx, o)
 	}
 	if !o.Key.IsZero() {
 		d.SetCredential(o.Header, o.Key)

@@ -189,7 +189,7 @@ func TestChangeReachesTheSnapshotAtItsOwnCost(t *testing.T) {
 	t.Parallel()
 	storetest.EachConfig(t, func(t *testing.T, cfg sqlstore.Config) {
 		in := install(t, cfg)
-		table := routing.NewTable(in.DB, authn.Compiler, slog.New(slog.DiscardHandler))
+		table := routing.NewTable(in.DB, authn.Compiler, slog.New(slog.DiscardHandler), nil)
 		before, start := in.statements.Load(), time.Now()
 		if err := table.Refresh(t.Context(), 0); err != nil {
 			t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 
+	"github.com/gatehousehq/gatehouse/internal/awscredentials"
 	"github.com/gatehousehq/gatehouse/internal/netguard"
 )
 
@@ -49,7 +50,7 @@ func newKey(ctx context.Context, name string, client aws.HTTPClient) (*key, erro
 	if cfg.Region == "" {
 		return nil, errors.New("no region: set AWS_REGION, or give the ARN of the key")
 	}
-	if err := checkCredentials(cfg.ConfigSources); err != nil {
+	if err := awscredentials.Check(cfg.ConfigSources, awscredentials.Metadata{}); err != nil {
 		return nil, err
 	}
 	k := &key{client: kms.NewFromConfig(cfg), where: "AWS KMS in " + cfg.Region}
@@ -61,36 +62,4 @@ func newKey(ctx context.Context, name string, client aws.HTTPClient) (*key, erro
 		k.where += " at " + u.Redacted()
 	}
 	return k, nil
-}
-
-// checkCredentials refuses credentials that the SDK would get by asking a metadata
-// service, by running a program, or by somebody's signing in. It goes by the same
-// order as the SDK does.
-func checkCredentials(sources []any) error {
-	var env config.EnvConfig
-	var shared config.SharedConfig
-	for _, s := range sources {
-		switch s := s.(type) {
-		case config.EnvConfig:
-			env = s
-		case *config.EnvConfig:
-			env = *s
-		case config.SharedConfig:
-			shared = s
-		case *config.SharedConfig:
-			shared = *s
-		}
-	}
-	if env.Credentials.HasKeys() || env.WebIdentityTokenFilePath != "" {
-		return nil
-	}
-	profile := &shared
-	for profile.Source != nil { // a role that is taken on with the credentials of another profile
-		profile = profile.Source
-	}
-	if profile.Credentials.HasKeys() || profile.CredentialSource == "" && profile.WebIdentityTokenFile != "" {
-		return nil
-	}
-	return errors.New("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, put them into the shared credentials file, or give a web identity (AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE); " +
-		"metadata services of machines and containers, credential_process and SSO are not used")
 }

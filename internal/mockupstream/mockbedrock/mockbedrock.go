@@ -32,6 +32,10 @@ type Bedrock struct {
 	Region string
 	// Keys are ACCESS_KEY_ID:SECRET pairs and Bedrock API keys that are known.
 	Keys []secret.Text
+	// Sessions, if not nil, knows the credentials of roles; what is behind is
+	// presented SessionKey for them.
+	Sessions   *STS
+	SessionKey secret.Text
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }

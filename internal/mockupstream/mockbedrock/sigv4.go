@@ -16,9 +16,23 @@ import (
 // authenticate returns the key that a request is from, or AWS's name for what is
 // wrong.
 func (b *Bedrock) authenticate(r *http.Request, body []byte, service string) (key secret.Text, problem string) {
+	now := time.Now
+	if b.Now != nil {
+		now = b.Now
+	}
+	key, problem = verify(r, body, b.Region, service, b.Keys, b.Sessions, now())
+	if problem == "" && key.IsZero() {
+		key = b.SessionKey
+	}
+	return key, problem
+}
+
+// verify returns the one of the keys that a request is from, zero for a session, or
+// AWS's name for what is wrong.
+func verify(r *http.Request, body []byte, region, service string, keys []secret.Text, sessions *STS, now time.Time) (key secret.Text, problem string) {
 	authorization := r.Header.Get("Authorization")
 	if bearer, ok := strings.CutPrefix(authorization, "Bearer "); ok {
-		if key = secret.New(bearer); slices.Contains(b.Keys, key) && !strings.Contains(bearer, ":") {
+		if key = secret.New(bearer); slices.Contains(keys, key) && !strings.Contains(bearer, ":") {
 			return key, ""
 		}
 		return secret.Text{}, "AccessDeniedException"
@@ -34,21 +48,27 @@ func (b *Bedrock) authenticate(r *http.Request, body []byte, service string) (ke
 	}
 	date := r.Header.Get("X-Amz-Date")
 	at, err := time.Parse("20060102T150405Z", date)
-	now := time.Now
-	if b.Now != nil {
-		now = b.Now
-	}
-	if err != nil || now().Sub(at).Abs() > 15*time.Minute {
+	if err != nil || now.Sub(at).Abs() > 15*time.Minute {
 		return secret.Text{}, "InvalidSignatureException"
 	}
 	id, scope, _ := strings.Cut(fields["Credential"], "/")
-	if scope != strings.Join([]string{date[:8], b.Region, service, "aws4_request"}, "/") {
+	if scope != strings.Join([]string{date[:8], region, service, "aws4_request"}, "/") {
 		return secret.Text{}, "InvalidSignatureException"
 	}
-	for _, key := range b.Keys {
+	right := func(secretKey string) bool {
+		want := signature(secretKey, scope, date, canonical(r, body, fields["SignedHeaders"]))
+		return hmac.Equal([]byte(want), []byte(fields["Signature"]))
+	}
+	if token := r.Header.Get("X-Amz-Security-Token"); token != "" {
+		secretKey, problem := sessions.find(id, token, now)
+		if problem == "" && (!right(secretKey) || !slices.Contains(strings.Split(fields["SignedHeaders"], ";"), "x-amz-security-token")) {
+			problem = "InvalidSignatureException"
+		}
+		return secret.Text{}, problem
+	}
+	for _, key := range keys {
 		if access, secretKey, pair := strings.Cut(key.Reveal(), ":"); pair && access == id {
-			want := signature(secretKey, scope, date, canonical(r, body, fields["SignedHeaders"]))
-			if hmac.Equal([]byte(want), []byte(fields["Signature"])) {
+			if right(secretKey) {
 				return key, ""
 			}
 			return secret.Text{}, "InvalidSignatureException"

@@ -16,6 +16,7 @@
 package azure
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -48,7 +49,7 @@ var deployed = map[string]bool{"chat/completions": true, "completions": true, "e
 // errVersion keeps a client from choosing another API than the settings say.
 var errVersion = &upstream.RequestError{Status: http.StatusBadRequest, Message: "api-version is set by the provider, and must not be in the query."}
 
-func prepare(o *upstream.Outgoing) error {
+func prepare(_ context.Context, o *upstream.Outgoing) error {
 	a, _ := o.Access.(*Access) // a provider without settings is one of the v1 API
 	path, query := o.Path, o.Query
 	if a != nil && a.APIVersion != "" {

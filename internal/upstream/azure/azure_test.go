@@ -1,6 +1,7 @@
 package azure_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -21,7 +22,7 @@ func outgoing(method, base, path, query, body string, access *azure.Access) (ups
 		Method: method, Base: u, Path: path, Query: query, Body: []byte(body), Endpoint: d.Endpoint(method, path),
 		Header: http.Header{}, Key: secret.New("azure-key-0123456789"), Access: access,
 	}
-	return o, d.Prepare(&o)
+	return o, d.Prepare(context.Background(), &o)
 }
 
 func TestPaths(t *testing.T) {

@@ -12,13 +12,15 @@
 //     https://docs.aws.amazon.com/bedrock/latest/APIReference/API_Operations_Amazon_Bedrock_Runtime.html
 //
 // A key is a pair ACCESS_KEY_ID:SECRET, which signs requests (Signature Version
-// 4), or a Bedrock API key, which is sent as a bearer token.
+// 4), or a Bedrock API key, which is sent as a bearer token. In its place a
+// [Source] may have a pair for now, with the token of a session.
 //
 // Nothing of a body is written anew but what has to be: members that Bedrock does
 // not take are left out, and the rest passes byte for byte.
 package bedrock
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -39,6 +41,17 @@ type Access struct {
 	Model, SmallFastModel string
 	// Pair is ACCESS_KEY_ID:SECRET for a provider without keys; zero is none.
 	Pair secret.Text
+	// Source has other credentials for a provider without keys; nil is none.
+	Source Source
+}
+
+// A Source has credentials that change with time. It may be used concurrently.
+type Source interface {
+	// Credentials returns a pair ACCESS_KEY_ID:SECRET and its session token, if it
+	// has one. An error is an [upstream.CredentialError] or the context's.
+	Credentials(context.Context) (pair, session secret.Text, err error)
+	// Refused says that AWS did not take them.
+	Refused()
 }
 
 // Dialect returns the dialect.
@@ -64,7 +77,7 @@ var (
 // errNoAccess is a provider that was not compiled for this dialect.
 var errNoAccess = errors.New("bedrock: the provider has no region")
 
-func prepare(o *upstream.Outgoing) error {
+func prepare(ctx context.Context, o *upstream.Outgoing) error {
 	a, ok := o.Access.(*Access)
 	if !ok || a.Region == "" {
 		return errNoAccess
@@ -81,11 +94,18 @@ func prepare(o *upstream.Outgoing) error {
 	if err != nil {
 		return err
 	}
-	key := o.Key
-	if key.IsZero() {
+	key, session := o.Key, secret.Text{}
+	switch {
+	case !key.IsZero():
+	case a.Source != nil:
+		if key, session, err = a.Source.Credentials(ctx); err != nil {
+			return err
+		}
+		o.Presented, o.Refused = session, a.Source.Refused
+	default:
 		key = a.Pair
 	}
-	return authorise(o, key, a.Region)
+	return authorise(ctx, o, key, session, a.Region)
 }
 
 // native has the path of Anthropic's own API. Only the model may need another

@@ -2,6 +2,7 @@ package bedrock_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -47,7 +48,7 @@ func ask(t *testing.T, base string, key secret.Text, o upstream.Outgoing) *http.
 		o.Access = &bedrock.Access{Region: region}
 	}
 	o.Endpoint = dialect.Endpoint(o.Method, o.Path)
-	if err := dialect.Prepare(&o); err != nil {
+	if err := dialect.Prepare(context.Background(), &o); err != nil {
 		t.Fatal(err)
 	}
 	req := &http.Request{Method: o.Method, URL: o.URL, Host: o.URL.Host, Header: o.Header, Body: io.NopCloser(bytes.NewReader(o.Body)), ContentLength: int64(len(o.Body))}
@@ -256,14 +257,14 @@ func TestWhatCannotBeAsked(t *testing.T) {
 			Method: tc.method, Path: tc.path, Endpoint: dialect.Endpoint(tc.method, tc.path), Body: []byte(tc.body),
 			Base: mustParse("http://127.0.0.1:1"), Access: &bedrock.Access{Region: region}, Header: http.Header{}, Now: time.Now(), Key: pair,
 		}
-		err := dialect.Prepare(&o)
+		err := dialect.Prepare(context.Background(), &o)
 		bad, ok := errors.AsType[*upstream.RequestError](err)
 		if !ok || bad.Status != tc.status {
 			t.Errorf("%s: %v", tc.name, err)
 		}
 	}
 	o := upstream.Outgoing{Base: mustParse("http://127.0.0.1:1"), Header: http.Header{}}
-	if err := dialect.Prepare(&o); err == nil || errors.As(err, new(*upstream.RequestError)) {
+	if err := dialect.Prepare(context.Background(), &o); err == nil || errors.As(err, new(*upstream.RequestError)) {
 		t.Errorf("a provider without a region: %v", err)
 	}
 }
@@ -275,7 +276,7 @@ func prepared(t *testing.T, base, body string, h http.Header, a bedrock.Access) 
 		Method: "POST", Path: "messages", Endpoint: dialect.Endpoint("POST", "messages"), Body: []byte(body), Header: h,
 		Base: mustParse(base), Access: &a, Now: time.Now(), Key: pair,
 	}
-	if err := dialect.Prepare(&o); err != nil {
+	if err := dialect.Prepare(context.Background(), &o); err != nil {
 		t.Fatal(err)
 	}
 	return o
@@ -343,7 +344,7 @@ func TestSignatureKnownAnswer(t *testing.T) {
 		Method: "POST", Path: "messages", Endpoint: dialect.Endpoint("POST", "messages"), Body: []byte(`{"model":"anthropic.claude-x-v1:0"}`), Header: http.Header{},
 		Base: mustParse("https://bedrock-runtime.eu-central-1.amazonaws.com"), Access: &bedrock.Access{Region: region}, Now: time.Unix(1_800_000_000, 0), Key: pair,
 	}
-	if err := dialect.Prepare(&o); err != nil {
+	if err := dialect.Prepare(context.Background(), &o); err != nil {
 		t.Fatal(err)
 	}
 	r := &http.Request{Method: o.Method, URL: o.URL, Host: o.URL.Host, Header: o.Header, Body: io.NopCloser(bytes.NewReader(o.Body)), ContentLength: int64(len(o.Body))}

@@ -16,7 +16,7 @@ import (
 
 // authorise puts the credential into the headers: a signature of a pair, or the
 // key as it is. A request without one goes out without.
-func authorise(o *upstream.Outgoing, key secret.Text, region string) error {
+func authorise(ctx context.Context, o *upstream.Outgoing, key, session secret.Text, region string) error {
 	if key.IsZero() {
 		return nil
 	}
@@ -31,14 +31,16 @@ func authorise(o *upstream.Outgoing, key secret.Text, region string) error {
 		r.Header["Content-Type"] = v[:1]
 	}
 	sum := sha256.Sum256(o.Body)
-	credentials := aws.Credentials{AccessKeyID: id, SecretAccessKey: secretKey}
+	credentials := aws.Credentials{AccessKeyID: id, SecretAccessKey: secretKey, SessionToken: session.Reveal()}
 	// A signer for each: one remembers what it derived of a secret by the id alone,
 	// and would go on signing with a secret that was mistyped and put right.
-	if err := v4.NewSigner().SignHTTP(context.Background(), credentials, r, hex.EncodeToString(sum[:]), service(o.URL.Host), region, o.Now); err != nil {
+	if err := v4.NewSigner().SignHTTP(ctx, credentials, r, hex.EncodeToString(sum[:]), service(o.URL.Host), region, o.Now); err != nil {
 		return err
 	}
-	for _, name := range []string{"Authorization", "X-Amz-Date"} {
-		o.Header[name] = r.Header[name]
+	for _, name := range []string{"Authorization", "X-Amz-Date", "X-Amz-Security-Token"} {
+		if v, ok := r.Header[name]; ok {
+			o.Header[name] = v
+		}
 	}
 	return nil
 }

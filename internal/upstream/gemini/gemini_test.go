@@ -1,6 +1,7 @@
 package gemini_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -58,7 +59,7 @@ func TestURLAndCredential(t *testing.T) {
 	if err != nil || got.String() != "https://api.example/proxy/v1beta/models/m:streamGenerateContent?alt=sse" {
 		t.Errorf("URL = %v, %v", got, err)
 	}
-	probe, err := d.Probe(base, nil, secret.New("k1"), time.Now())
+	probe, err := d.Probe(context.Background(), base, nil, secret.New("k1"), time.Now())
 	if err != nil || probe.URL.String() != "https://api.example/proxy/v1beta/models?pageSize=1" || probe.Header.Get("X-Goog-Api-Key") != "k1" || probe.Method != "GET" {
 		t.Errorf("the probe is %+v, %v", probe, err)
 	}
