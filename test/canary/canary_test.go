@@ -49,6 +49,7 @@ func run(m *testing.M) int {
 			_ = os.Setenv(variable, dir) // the name is one
 		}
 	}
+	_ = os.Setenv("AWS_ENDPOINT_URL_STS", stsURL) // likewise
 	return m.Run()
 }
 

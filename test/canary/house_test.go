@@ -85,7 +85,9 @@ func newHouse(t *testing.T, postgres bool) *house {
 	}
 	h.openai = newVendor(t, "openai", h.tape, func() string { return h.vault.one("answer") })
 	h.anthropic = newVendor(t, "anthropic", h.tape, func() string { return h.vault.one("answer") })
-	h.proxy = newProxy(t, h.tape)
+	h.proxy = newProxy(t, h.tape, func() (key, token string) {
+		return h.vault.one("secret key of an AWS session"), h.vault.one("token of an AWS session")
+	})
 	h.hook = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		head, _ := httputil.DumpRequest(r, false) // without its body it cannot fail
 		body, _ := io.ReadAll(r.Body)             // what there is of it will do

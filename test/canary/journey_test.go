@@ -205,6 +205,8 @@ var calls = []step{
 	{"OpenAI, through a proxy, streamed", func(h *house) { h.callThrough(true) }},
 	{"Anthropic", func(h *house) { h.call("anthropic", "/v1/messages", false) }},
 	{"Anthropic, streamed", func(h *house) { h.call("anthropic", "/v1/messages", true) }},
+	{"Bedrock, as a role", func(h *house) { h.callAsRole(false) }},
+	{"Bedrock, as a role, streamed", func(h *house) { h.callAsRole(true) }},
 }
 
 func (h *house) call(kind, path string, stream bool) {
@@ -224,6 +226,18 @@ func (h *house) callThrough(stream bool) {
 	key := h.vault.one("key of an OpenAI provider")
 	h.api("POST", providers, object{"type": "openai", "name": name, "base_url": h.openai.URL + "/v1", "api_keys": []string{key}, "settings": h.reached(true)})
 	h.ask(name, "/v1/chat/completions", h.token, stream, nil)
+	h.api("DELETE", providers+"/"+name, nil)
+}
+
+// callAsRole calls a provider whose requests are signed by a session that the proxy
+// gives out, as STS does.
+func (h *house) callAsRole(stream bool) {
+	name, doc := h.name(), h.bedrock(true)
+	doc["role_arn"], doc["proxy"] = "arn:aws:iam::123456789012:role/canary", h.proxy.URL
+	h.api("POST", providers, object{"type": "anthropic", "name": name, "base_url": h.anthropic.URL + "/anthropic", "settings": doc})
+	h.ask(name, "/v1/messages", h.token, stream, nil)
+	h.api("POST", providers+"/"+name+"/test", nil)
+	h.api("GET", providers+"/"+name, nil)
 	h.api("DELETE", providers+"/"+name, nil)
 }
 

@@ -50,6 +50,7 @@ type program struct {
 func (p *program) environment(more ...string) []string {
 	env := append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + p.base, "TMPDIR=" + os.TempDir(), "GATEHOUSE_DATA_DIR=" + p.dir, "GATEHOUSE_URL=" + p.url, "GOTRACEBACK=system",
+		"AWS_ENDPOINT_URL_STS=" + stsURL,
 	}, more...)
 	if p.pg != "" && !strings.Contains(strings.Join(more, "\n"), "GATEHOUSE_DATABASE_URL=") {
 		env = append(env, "GATEHOUSE_DATABASE_URL="+p.pg)

@@ -37,6 +37,8 @@ var secretKinds = []secretKind{
 	{"key pair of a Bedrock provider", func() string { return plain("AKIA", capitals, 16)() + ":" + plain("", base64Digits, 40)() }, nil, ""},
 	{"Bedrock access key", plain("AKIA", capitals, 16), nil, ""},
 	{"Bedrock secret key", plain("", base64Digits, 40), nil, ""},
+	{"secret key of an AWS session", plain("", base64Digits, 40), nil, ""},
+	{"token of an AWS session", plain("FwoGZXIv", base64Digits, 300), []string{"upstream requests/anthropic head"}, ""},
 	{"header of a provider", odd("", 60), []string{"upstream requests/openai head"}, ""},
 	{"password of a proxy", plain("", letters, 40), []string{"proxy head"}, ""},
 	{"key from the environment", plain("sk-proj-", letters, 60), []string{"upstream requests/openai head"}, "program"},

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // A vendor is a provider that talks too much: in most of its modes it sends back
@@ -37,12 +38,22 @@ var vendorModes = []string{
 // addedHeader is what the settings of some providers add.
 const addedHeader = "X-Tenant"
 
-// newProxy starts a proxy that forwards what it is given.
-func newProxy(t *testing.T, tp *tape) *httptest.Server {
+// stsURL is where servers look for AWS's STS. It is behind the proxy of each house.
+const stsURL = "http://sts.canary.invalid"
+
+// newProxy starts a proxy that forwards what it is given, and answers in the place
+// of STS with the secret and the token of a session.
+func newProxy(t *testing.T, tp *tape, session func() (key, token string)) *httptest.Server {
 	t.Helper()
 	out := &http.Transport{DisableKeepAlives: true}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		tp.write("proxy head", []byte(r.Header.Get("Proxy-Authorization"))) // the rest is for the upstream
+		if "http://"+r.Host == stsURL {
+			key, token := session()
+			fmt.Fprintf(w, `<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials><AccessKeyId>ASIACANARY0123456789</AccessKeyId><SecretAccessKey>%s</SecretAccessKey><SessionToken>%s</SessionToken><Expiration>%s</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`,
+				key, token, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+			return
+		}
 		r = r.Clone(r.Context())
 		r.RequestURI = ""
 		r.Header.Del("Proxy-Authorization")
@@ -79,8 +90,10 @@ func newVendor(t *testing.T, name string, tp *tape, answer func() string) *vendo
 		tp.write("upstream requests/"+name+" head", head)
 		tp.write("upstream requests/"+name+" body", body)
 		key := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ") + r.Header.Get("X-Api-Key")
-		if added := r.Header.Get(addedHeader); added != "" {
-			key = added
+		for _, name := range []string{addedHeader, "X-Amz-Security-Token"} {
+			if more := r.Header.Get(name); more != "" {
+				key = more
+			}
 		}
 		w.Header().Set("Set-Cookie", "key="+key)
 		w.Header().Set("X-Debug", key)
