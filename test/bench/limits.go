@@ -37,6 +37,7 @@ func limits() []limit {
 		)
 	}
 	return append(list,
+		limit{scenario: oneMiBListed, figure: "CPU", unit: "×", of: cpuRatio, most: 1.5},
 		limit{scenario: oneKiB64, figure: "resident memory", unit: "MiB", of: memory, most: 40},
 		limit{scenario: open2000, figure: "resident memory", unit: "MiB", of: memory, most: 100},
 	)

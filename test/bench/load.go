@@ -27,11 +27,13 @@ type scenario struct {
 	rate    int   // requests a second, of all clients; zero is as many as they can
 	open    bool  // the answers are streams that stay open; nothing is counted
 	secured bool  // the upstream is reached by TLS
+	listed  bool  // the token has a list of models, if the target has tokens
+	routed  bool  // it goes by a route, if the target has any
 }
 
 func scenarios() []scenario {
 	ask := func(stream bool, text string) []byte {
-		return fmt.Appendf(nil, `{"model":"mock-gpt","stream":%t,"messages":[{"role":"user","content":"%s"}]}`, stream, text)
+		return fmt.Appendf(nil, `{"model":"%s","stream":%t,"messages":[{"role":"user","content":"%s"}]}`, benchModel, stream, text)
 	}
 	reply, _ := render(replyText(), false)
 	stream, _ := render(strings.TrimSpace(strings.Repeat("word ", streamWords)), true)
@@ -48,8 +50,15 @@ func scenarios() []scenario {
 		s.name, s.secured = s.name+overTLS, true
 		list = append(list, s)
 	}
+	list = append(list,
+		scenario{name: oneMiBListed, kind: "reply", clients: 8, body: large, size: int64(len(reply)), listed: true},
+		scenario{name: oneKiBRouted, kind: "reply", clients: 64, body: small, size: int64(len(reply)), routed: true},
+	)
 	return append(list, scenario{name: open2000, kind: "open", clients: 2000, body: ask(true, "hello"), open: true})
 }
+
+// benchModel is the model that is asked for, and the name of a route to it.
+const benchModel = "mock-gpt"
 
 // The names of the scenarios, which the limits refer to.
 const (
@@ -58,9 +67,12 @@ const (
 	streams32 = "stream of 50 chunks, 32 clients"
 	oneMiB8   = "1 MiB request, 8 clients"
 	steady    = "1 KiB reply, 1,000 a second"
-	paced8    = "chunk of a stream paced at 20 ms, 8 clients"
-	open2000  = "2,000 open streams"
-	overTLS   = "; upstream by TLS"
+	// The proxies that know neither are asked as ever, to be compared with.
+	oneMiBListed = "1 MiB request, 8 clients; the token has a list of models"
+	oneKiBRouted = "1 KiB reply, 64 clients; by a route"
+	paced8       = "chunk of a stream paced at 20 ms, 8 clients"
+	open2000     = "2,000 open streams"
+	overTLS      = "; upstream by TLS"
 )
 
 // A result is what one measurement found.
@@ -101,7 +113,7 @@ func load(ctx context.Context, t target, s scenario, warmup, duration time.Durat
 	at := t.at(s)
 	request := fmt.Appendf(nil, "POST %s?bench=%s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n"+
 		"Content-Type: application/json\r\nAccept: application/json\r\nUser-Agent: bench\r\nContent-Length: %d\r\n\r\n%s",
-		at.path, s.kind, at.addr, t.token.Reveal(), len(s.body), s.body)
+		at.path, s.kind, at.addr, t.tokenFor(s).Reveal(), len(s.body), s.body)
 	var phase atomic.Int32
 	var wg sync.WaitGroup
 	clients := make([]*client, s.clients)

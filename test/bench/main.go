@@ -9,7 +9,8 @@
 // mock upstream itself (direct), nginx (if it is installed), a bare
 // [net/http/httputil.ReverseProxy], and the real Gatehouse binary with SQLite, a
 // token, and two providers of one key each: one whose upstream is reached by
-// HTTP, and one by HTTPS. Each proxy is a process of its own, alone
+// HTTP, and one by HTTPS. Two rows are by a token with a list of models, and by a
+// route. Each proxy is a process of its own, alone
 // on one CPU; the load generator and the mock upstream have the others. Only
 // figures of the same run can be compared: machines change their speed.
 //

@@ -47,15 +47,28 @@ type target struct {
 	name           string
 	plain, secured endpoint // by how the upstream is reached
 	token          secret.Text
-	pid            int // zero for the upstream itself, whose cost is no proxy's
+	routed         endpoint    // by a route; zero is none
+	listed         secret.Text // a token with a list of models; zero is none
+	pid            int         // zero for the upstream itself, whose cost is no proxy's
 }
 
 // at returns where to ask in a scenario.
 func (t target) at(s scenario) endpoint {
-	if s.secured {
+	switch {
+	case s.secured:
 		return t.secured
+	case s.routed && t.routed != endpoint{}:
+		return t.routed
 	}
 	return t.plain
+}
+
+// tokenFor returns what to show in a scenario.
+func (t target) tokenFor(s scenario) secret.Text {
+	if s.listed && !t.listed.IsZero() {
+		return t.listed
+	}
+	return t.token
 }
 
 // used returns the CPU time of the target's process so far.
@@ -359,17 +372,30 @@ func (r *rig) gatehouse(ctx context.Context, _ string, up served) (target, error
 			return target{}, err
 		}
 	}
-	var created struct {
-		Token secret.Text `json:"token"`
+	if _, err := srv.Call(ctx, http.MethodPost, "/api/v1/ai/routes", map[string]any{
+		"name": benchModel, "targets": []map[string]any{{"provider": "bench", "model": benchModel}},
+	}, nil); err != nil {
+		return target{}, err
 	}
-	if _, err := srv.Call(ctx, http.MethodPost, "/api/v1/tokens", map[string]any{
-		"name": "bench", "scopes": []string{"gateway:use"},
-	}, &created); err != nil {
+	mint := func(name string, models []string) (secret.Text, error) {
+		var created struct {
+			Token secret.Text `json:"token"`
+		}
+		_, err := srv.Call(ctx, http.MethodPost, "/api/v1/tokens", map[string]any{"name": name, "scopes": []string{"gateway:use"}, "models": models}, &created)
+		return created.Token, err
+	}
+	token, err := mint("bench", nil)
+	if err != nil {
+		return target{}, err
+	}
+	listed, err := mint("bench-listed", []string{"another-model", benchModel})
+	if err != nil {
 		return target{}, err
 	}
 	addr := strings.TrimPrefix(srv.URL, "http://")
 	return target{
 		name: ours, plain: endpoint{addr: addr, path: "/ai/bench" + path}, secured: endpoint{addr: addr, path: "/ai/bench-tls" + path},
-		token: created.Token, pid: srv.PID(),
+		routed: endpoint{addr: addr, path: "/ai" + path},
+		token:  token, listed: listed, pid: srv.PID(),
 	}, nil
 }
