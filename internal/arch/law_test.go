@@ -27,6 +27,7 @@ var law = map[string]rule{
 	"internal/httpapi":  {own: []string{"client", "internal/accounts", "internal/auditlog", "internal/authn", "internal/catalog", "internal/clientaddr", "internal/custody", "internal/recorder", "internal/rotation", "internal/secret", "internal/store"}, modules: []string{huma, uuid}},
 	"internal/webui":    {},
 	"internal/password": {own: []string{"internal/secret"}, modules: []string{argon2, norm}},
+	"internal/oidc":     {own: []string{"internal/secret"}, modules: []string{oidc, oauth2}},
 	"internal/authn":    {own: []string{"internal/password", "internal/rbac", "internal/secret", "internal/store", "internal/token"}, modules: []string{uuid}},
 	"internal/catalog":  {own: []string{"internal/origin", "internal/secret", "internal/settings", "internal/store"}, modules: []string{uuid}},
 	"internal/accounts": {own: []string{"internal/rbac", "internal/store"}, modules: []string{uuid}},
@@ -108,6 +109,7 @@ var law = map[string]rule{
 	// What builds, documents and measures. None of it is in the product.
 	"internal/arch":           {},
 	"internal/tools/genref":   {any: true, modules: []string{cobra, huma, pflag}, forTests: true},
+	"internal/oidc/oidctest":  {forTests: true},
 	"client/clienttest":       {own: []string{"client", "internal/token"}, forTests: true},
 	"test/bench":              {own: []string{"internal/mockupstream", "internal/secret", "test/clients/realserver"}, forTests: true},
 	"test/canary":             {modules: []string{age, pflag}, forTests: true}, // starts servers, as internal/app's tests do
@@ -135,6 +137,9 @@ const (
 	smithy     = "github.com/aws/smithy-go/..."
 	sqlite     = "modernc.org/sqlite/..."
 	prometheus = "github.com/prometheus/client_golang/..."
+
+	oidc   = "github.com/coreos/go-oidc/v3/..."
+	oauth2 = "golang.org/x/oauth2"
 
 	argon2 = "golang.org/x/crypto/argon2"
 	norm   = "golang.org/x/text/unicode/norm"
@@ -217,6 +222,7 @@ var reveals = map[string]string{
 	"internal/cli/user_password.go":                    "sends a password to Gatehouse",
 	"internal/httpapi/session.go":                      "signs in by a token, and sets the cookie of a session",
 	"internal/httpapi/passwords.go":                    "sets the cookie of a session",
+	"internal/oidc/oidc.go":                            "sends the client secret to the identity provider",
 	"internal/password/password.go":                    "hashes a password",
 	"internal/password/rules.go":                       "looks at a password",
 	"internal/store/sqlstore/passwords.go":             "keeps the hash of a password",
