@@ -156,6 +156,9 @@ const (
 	// SystemAuthenticator finds out who presents a token, a password or a session,
 	// and lets people in.
 	SystemAuthenticator Role = "system:authenticator"
+	// SystemRegistrar makes users of whoever an identity provider vouches for, and gives
+	// them the roles that it says.
+	SystemRegistrar Role = "system:registrar"
 	// SystemCompiler compiles the gateway's snapshot. It reads secrets in the
 	// clear.
 	SystemCompiler Role = "system:compiler"
@@ -212,6 +215,8 @@ var roles = map[Role]Grants{
 	SystemAuthenticator: everywhere(
 		Permission{APIKey, Read}, Permission{User, Read}, Permission{CustomRole, Read}, Permission{Password, Read},
 		Permission{Session, Create}, Permission{Session, Read}, Permission{Session, Delete}, Permission{Session, Use}),
+	SystemRegistrar: everywhere(
+		Permission{User, Create}, Permission{User, Read}, Permission{User, Update}, Permission{CustomRole, Read}, Permission{Password, Read}, Permission{Session, Read}),
 	SystemCompiler: everywhere(
 		Permission{AIProvider, Read}, Permission{AIProvider, Open}, Permission{AIProviderKey, Read}, Permission{AIProviderKey, Open},
 		Permission{AIRoute, Read}, Permission{APIKey, Read}, Permission{User, Read}, Permission{CustomRole, Read}),

@@ -201,10 +201,14 @@ func (r Route) Ref() Ref { return Ref{Resource: rbac.AIRoute, ID: r.ID, Target: 
 
 // A User is a person.
 type User struct {
-	ID        string    `audit:"id,ignore"`
-	Name      string    `audit:"name,track"`
-	Roles     Set       `audit:"roles,track"` // names, of roles that are built in or custom
-	Disabled  bool      `audit:"disabled,track"`
+	ID       string `audit:"id,ignore"`
+	Name     string `audit:"name,track"`
+	Roles    Set    `audit:"roles,track"` // names, of roles that are built in or custom
+	Disabled bool   `audit:"disabled,track"`
+	// Issuer and Subject are who the user is at an identity provider, "" for nobody.
+	// Whoever that is can sign in as the user.
+	Issuer    string    `audit:"issuer,track"`
+	Subject   string    `audit:"subject,track"`
 	CreatedAt time.Time `audit:"created_at,ignore"`
 	UpdatedAt time.Time `audit:"updated_at,ignore"`
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"strings"
 	"time"
 
 	"github.com/gatehousehq/gatehouse/internal/rbac"
@@ -65,6 +66,17 @@ const (
 	SignedInByPassword SignInMethod = "password"
 	SignedInByToken    SignInMethod = "token"
 )
+
+// oidcMethod begins the method of who signed in by an identity provider.
+const oidcMethod = "oidc:"
+
+// SignedInByOIDC returns the method of signing in by the identity provider of that name.
+func SignedInByOIDC(provider string) SignInMethod { return SignInMethod(oidcMethod + provider) }
+
+// Provider returns the name of the identity provider, and false if it was none.
+func (m SignInMethod) Provider() (string, bool) {
+	return strings.CutPrefix(string(m), oidcMethod)
+}
 
 // A Person is a user with all that it takes to let them in.
 type Person struct {

@@ -263,6 +263,8 @@ type Credentials interface {
 	ByTokenHash(ctx context.Context, hash [32]byte) (APIKey, User, []Role, error)
 	// ByUser returns the user of that id or name.
 	ByUser(ctx context.Context, ref string) (Person, error)
+	// BySubject returns the user who is that at an identity provider.
+	BySubject(ctx context.Context, issuer, subject string) (Person, error)
 	// BySessionHash returns the session with that SHA-256, and whose it is.
 	BySessionHash(ctx context.Context, hash [32]byte) (Session, Person, error)
 	// SessionSeen notes when a session was used last. It neither raises the

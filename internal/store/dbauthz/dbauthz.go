@@ -376,6 +376,15 @@ func (c credentials) ByUser(ctx context.Context, ref string) (store.Person, erro
 	return c.next.ByUser(ctx, ref)
 }
 
+func (c credentials) BySubject(ctx context.Context, issuer, subject string) (store.Person, error) {
+	for _, r := range credentialReads {
+		if err := c.guard.everywhere(r, rbac.Read); err != nil {
+			return store.Person{}, err
+		}
+	}
+	return c.next.BySubject(ctx, issuer, subject)
+}
+
 func (c credentials) BySessionHash(ctx context.Context, hash [32]byte) (store.Session, store.Person, error) {
 	for _, r := range credentialReads {
 		if err := c.guard.everywhere(r, rbac.Read); err != nil {

@@ -87,6 +87,9 @@ func (s spyRest) ByTokenHash(context.Context, [32]byte) (store.APIKey, store.Use
 func (s spyRest) ByUser(context.Context, string) (store.Person, error) {
 	return store.Person{}, s.note("ByUser")
 }
+func (s spyRest) BySubject(context.Context, string, string) (store.Person, error) {
+	return store.Person{}, s.note("BySubject")
+}
 func (s spyRest) BySessionHash(context.Context, [32]byte) (store.Session, store.Person, error) {
 	return store.Session{}, store.Person{}, s.note("BySessionHash")
 }
@@ -201,7 +204,7 @@ func TestNobodyReachesNothing(t *testing.T) {
 	if len(names) > 0 {
 		t.Errorf("without an actor, %q are done", names)
 	}
-	if calls != 9*5+7+3+4+1+4+3+3+6+6 {
+	if calls != 9*5+7+3+4+1+5+3+3+6+6 {
 		t.Errorf("%d operations: is a new one thought about?", calls)
 	}
 }

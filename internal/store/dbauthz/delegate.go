@@ -165,7 +165,23 @@ func (g guard) mayAppoint(ctx context.Context, before, after *store.User) error 
 			return err
 		}
 	}
-	return nil
+	return g.mayIdentify(before, after)
+}
+
+// mayIdentify decides about who a user is at an identity provider. Whoever that is can
+// sign in as the user: so it takes what it takes to set their password.
+func (g guard) mayIdentify(before, after *store.User) error {
+	var was store.User
+	if before != nil {
+		was = *before
+	}
+	if after == nil || after.Issuer == was.Issuer && after.Subject == was.Subject {
+		return nil
+	}
+	if !g.who.ExpiresAt.IsZero() {
+		return &store.DeniedError{Reason: "who a user is at an identity provider cannot be set with a token that expires: it would outlive it"}
+	}
+	return g.everywhere(rbac.Password, rbac.Update)
 }
 
 // within refuses a user whose roles grant more than the actor can do.

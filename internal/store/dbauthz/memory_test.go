@@ -225,6 +225,10 @@ func (r rest) ByUser(context.Context, string) (store.Person, error) {
 	return store.Person{}, r.note("Credentials", "ByUser")
 }
 
+func (r rest) BySubject(context.Context, string, string) (store.Person, error) {
+	return store.Person{}, r.note("Credentials", "BySubject")
+}
+
 func (r rest) BySessionHash(context.Context, [32]byte) (store.Session, store.Person, error) {
 	return store.Session{}, store.Person{}, r.note("Credentials", "BySessionHash")
 }

@@ -43,6 +43,7 @@ func needs() map[string]need {
 		"Secrets.Fingerprint":     {permissions: []string{"ai_provider_key:create"}, everywhere: true},
 		"Credentials.ByTokenHash": {permissions: []string{"api_key:read", "user:read", "role:read"}, everywhere: true},
 
+		"Credentials.BySubject":     {permissions: []string{"user:read", "role:read", "password:read", "session:read"}, everywhere: true},
 		"Credentials.ByUser":        {permissions: []string{"user:read", "role:read", "password:read", "session:read"}, everywhere: true},
 		"Credentials.BySessionHash": {permissions: []string{"user:read", "role:read", "password:read", "session:read"}, everywhere: true},
 		"Credentials.SessionSeen":   {permissions: []string{"session:use"}, everywhere: true},

@@ -109,6 +109,17 @@ func (t credentials) ByUser(ctx context.Context, ref string) (store.Person, erro
 	return t.person(ctx, u)
 }
 
+func (t credentials) BySubject(ctx context.Context, issuer, subject string) (store.Person, error) {
+	if !isText(issuer) || !isText(subject) {
+		return store.Person{}, store.ErrNotFound
+	}
+	r, err := t.q.GetUserBySubject(ctx, sqlcgen.GetUserBySubjectParams{Issuer: issuer, Subject: subject})
+	if err != nil {
+		return store.Person{}, t.mapErr(err)
+	}
+	return t.person(ctx, user(r))
+}
+
 func (t credentials) BySessionHash(ctx context.Context, hash [32]byte) (store.Session, store.Person, error) {
 	r, err := t.q.GetSessionBySecretHash(ctx, hash[:])
 	if err != nil {

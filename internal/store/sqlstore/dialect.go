@@ -312,6 +312,8 @@ func conflictField(constraint string) string {
 	switch {
 	case strings.Contains(constraint, "fingerprint"):
 		return "api_key"
+	case strings.Contains(constraint, "subject"):
+		return "subject"
 	case strings.Contains(constraint, "name"):
 		return "name"
 	}

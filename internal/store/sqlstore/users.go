@@ -36,7 +36,7 @@ func (t users) Insert(ctx context.Context, u store.User) (store.User, error) {
 	}
 	now := t.now()
 	r, err := t.q.InsertUser(ctx, sqlcgen.InsertUserParams{
-		ID: u.ID, Name: u.Name, Roles: u.Roles.String(), Disabled: u.Disabled, CreatedAt: now, UpdatedAt: now,
+		ID: u.ID, Name: u.Name, Roles: u.Roles.String(), Disabled: u.Disabled, Issuer: u.Issuer, Subject: u.Subject, CreatedAt: now, UpdatedAt: now,
 	})
 	if err != nil {
 		return store.User{}, t.mapErr(err)
@@ -44,8 +44,8 @@ func (t users) Insert(ctx context.Context, u store.User) (store.User, error) {
 	return user(r), t.changed(ctx, rbac.User, r.ID)
 }
 
-// Update changes a user. One who is disabled, or has other roles, has to sign in
-// again: it ends all their sessions.
+// Update changes a user. One who is disabled, has other roles, or is somebody else at
+// an identity provider, has to sign in again: it ends all their sessions.
 func (t users) Update(ctx context.Context, id string, edit func(*store.User) error) (store.User, error) {
 	var before store.User
 	noting := func(u *store.User) error {
@@ -53,13 +53,13 @@ func (t users) Update(ctx context.Context, id string, edit func(*store.User) err
 		return edit(u)
 	}
 	return update(ctx, t.tx, id, t.Get, noting, func(u store.User) (store.User, error) {
-		if u.Roles != before.Roles || u.Disabled != before.Disabled {
+		if u.Roles != before.Roles || u.Disabled != before.Disabled || u.Issuer != before.Issuer || u.Subject != before.Subject {
 			if err := t.endSessions(ctx, u.ID); err != nil {
 				return store.User{}, err
 			}
 		}
 		r, err := t.q.UpdateUser(ctx, sqlcgen.UpdateUserParams{
-			ID: u.ID, Name: u.Name, Roles: u.Roles.String(), Disabled: u.Disabled, UpdatedAt: t.now(),
+			ID: u.ID, Name: u.Name, Roles: u.Roles.String(), Disabled: u.Disabled, Issuer: u.Issuer, Subject: u.Subject, UpdatedAt: t.now(),
 		})
 		if err != nil {
 			return store.User{}, t.mapErr(err)
@@ -94,7 +94,7 @@ func (t users) Delete(ctx context.Context, id string) (store.User, error) {
 
 func user(r sqlcgen.User) store.User {
 	return store.User{
-		ID: r.ID, Name: r.Name, Roles: store.ParseSet(r.Roles), Disabled: r.Disabled,
+		ID: r.ID, Name: r.Name, Roles: store.ParseSet(r.Roles), Disabled: r.Disabled, Issuer: r.Issuer, Subject: r.Subject,
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}
 }

@@ -65,7 +65,7 @@ func (q *Queries) GetAPIKeyByID(ctx context.Context, id string) (GetAPIKeyByIDRo
 }
 
 const getAPIKeyByTokenHash = `-- name: GetAPIKeyByTokenHash :one
-SELECT api_keys.id, api_keys.name, api_keys.owner_id, api_keys.token_hash, api_keys.scopes, api_keys.providers, api_keys.models, api_keys.expires_at, api_keys.last_used_at, api_keys.created_at, api_keys.ceiling, api_keys.rpm, api_keys.concurrency, users.id, users.name, users.roles, users.disabled, users.created_at, users.updated_at
+SELECT api_keys.id, api_keys.name, api_keys.owner_id, api_keys.token_hash, api_keys.scopes, api_keys.providers, api_keys.models, api_keys.expires_at, api_keys.last_used_at, api_keys.created_at, api_keys.ceiling, api_keys.rpm, api_keys.concurrency, users.id, users.name, users.roles, users.disabled, users.created_at, users.updated_at, users.issuer, users.subject
 FROM api_keys JOIN users ON users.id = api_keys.owner_id
 WHERE token_hash = $1
 `
@@ -98,6 +98,8 @@ func (q *Queries) GetAPIKeyByTokenHash(ctx context.Context, tokenHash []byte) (G
 		&i.User.Disabled,
 		&i.User.CreatedAt,
 		&i.User.UpdatedAt,
+		&i.User.Issuer,
+		&i.User.Subject,
 	)
 	return i, err
 }

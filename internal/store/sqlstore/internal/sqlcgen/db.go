@@ -264,6 +264,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.getUserByNameStmt, err = db.PrepareContext(ctx, getUserByName); err != nil {
 		return nil, fmt.Errorf("error preparing query GetUserByName: %w", err)
 	}
+	if q.getUserBySubjectStmt, err = db.PrepareContext(ctx, getUserBySubject); err != nil {
+		return nil, fmt.Errorf("error preparing query GetUserBySubject: %w", err)
+	}
 	if q.getUsersStmt, err = db.PrepareContext(ctx, getUsers); err != nil {
 		return nil, fmt.Errorf("error preparing query GetUsers: %w", err)
 	}
@@ -783,6 +786,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing getUserByNameStmt: %w", cerr)
 		}
 	}
+	if q.getUserBySubjectStmt != nil {
+		if cerr := q.getUserBySubjectStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing getUserBySubjectStmt: %w", cerr)
+		}
+	}
 	if q.getUsersStmt != nil {
 		if cerr := q.getUsersStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getUsersStmt: %w", cerr)
@@ -1092,6 +1100,7 @@ type Queries struct {
 	getUsageOfOwnerStmt                   *sql.Stmt
 	getUserByIDStmt                       *sql.Stmt
 	getUserByNameStmt                     *sql.Stmt
+	getUserBySubjectStmt                  *sql.Stmt
 	getUsersStmt                          *sql.Stmt
 	insertAIProviderStmt                  *sql.Stmt
 	insertAIProviderKeyStmt               *sql.Stmt
@@ -1216,6 +1225,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getUsageOfOwnerStmt:                   q.getUsageOfOwnerStmt,
 		getUserByIDStmt:                       q.getUserByIDStmt,
 		getUserByNameStmt:                     q.getUserByNameStmt,
+		getUserBySubjectStmt:                  q.getUserBySubjectStmt,
 		getUsersStmt:                          q.getUsersStmt,
 		insertAIProviderStmt:                  q.insertAIProviderStmt,
 		insertAIProviderKeyStmt:               q.insertAIProviderKeyStmt,

@@ -261,6 +261,8 @@ type User struct {
 	Disabled  bool
 	CreatedAt time.Time
 	UpdatedAt time.Time
+	Issuer    string
+	Subject   string
 }
 
 type UserPassword struct {

@@ -67,7 +67,7 @@ func (q *Queries) GetSessionByID(ctx context.Context, id string) (GetSessionByID
 }
 
 const getSessionBySecretHash = `-- name: GetSessionBySecretHash :one
-SELECT sessions.id, sessions.user_id, sessions.secret_hash, sessions.method, sessions.address, sessions.user_agent, sessions.created_at, sessions.last_seen_at, sessions.expires_at, users.id, users.name, users.roles, users.disabled, users.created_at, users.updated_at
+SELECT sessions.id, sessions.user_id, sessions.secret_hash, sessions.method, sessions.address, sessions.user_agent, sessions.created_at, sessions.last_seen_at, sessions.expires_at, users.id, users.name, users.roles, users.disabled, users.created_at, users.updated_at, users.issuer, users.subject
 FROM sessions JOIN users ON users.id = sessions.user_id
 WHERE secret_hash = $1
 `
@@ -96,6 +96,8 @@ func (q *Queries) GetSessionBySecretHash(ctx context.Context, secretHash []byte)
 		&i.User.Disabled,
 		&i.User.CreatedAt,
 		&i.User.UpdatedAt,
+		&i.User.Issuer,
+		&i.User.Subject,
 	)
 	return i, err
 }

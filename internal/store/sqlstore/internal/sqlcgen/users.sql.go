@@ -28,7 +28,7 @@ func (q *Queries) CountUsersOfRole(ctx context.Context, arg CountUsersOfRolePara
 }
 
 const deleteUser = `-- name: DeleteUser :one
-DELETE FROM users WHERE id = $1 RETURNING id, name, roles, disabled, created_at, updated_at
+DELETE FROM users WHERE id = $1 RETURNING id, name, roles, disabled, created_at, updated_at, issuer, subject
 `
 
 func (q *Queries) DeleteUser(ctx context.Context, id string) (User, error) {
@@ -41,12 +41,14 @@ func (q *Queries) DeleteUser(ctx context.Context, id string) (User, error) {
 		&i.Disabled,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Issuer,
+		&i.Subject,
 	)
 	return i, err
 }
 
 const getUserByID = `-- name: GetUserByID :one
-SELECT id, name, roles, disabled, created_at, updated_at FROM users WHERE id = $1
+SELECT id, name, roles, disabled, created_at, updated_at, issuer, subject FROM users WHERE id = $1
 `
 
 func (q *Queries) GetUserByID(ctx context.Context, id string) (User, error) {
@@ -59,12 +61,14 @@ func (q *Queries) GetUserByID(ctx context.Context, id string) (User, error) {
 		&i.Disabled,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Issuer,
+		&i.Subject,
 	)
 	return i, err
 }
 
 const getUserByName = `-- name: GetUserByName :one
-SELECT id, name, roles, disabled, created_at, updated_at FROM users WHERE name = $1
+SELECT id, name, roles, disabled, created_at, updated_at, issuer, subject FROM users WHERE name = $1
 `
 
 func (q *Queries) GetUserByName(ctx context.Context, name string) (User, error) {
@@ -77,12 +81,39 @@ func (q *Queries) GetUserByName(ctx context.Context, name string) (User, error) 
 		&i.Disabled,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Issuer,
+		&i.Subject,
+	)
+	return i, err
+}
+
+const getUserBySubject = `-- name: GetUserBySubject :one
+SELECT id, name, roles, disabled, created_at, updated_at, issuer, subject FROM users WHERE issuer = $1 AND subject = $2 AND subject <> ''
+`
+
+type GetUserBySubjectParams struct {
+	Issuer  string
+	Subject string
+}
+
+func (q *Queries) GetUserBySubject(ctx context.Context, arg GetUserBySubjectParams) (User, error) {
+	row := q.queryRow(ctx, q.getUserBySubjectStmt, getUserBySubject, arg.Issuer, arg.Subject)
+	var i User
+	err := row.Scan(
+		&i.ID,
+		&i.Name,
+		&i.Roles,
+		&i.Disabled,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.Issuer,
+		&i.Subject,
 	)
 	return i, err
 }
 
 const getUsers = `-- name: GetUsers :many
-SELECT id, name, roles, disabled, created_at, updated_at FROM users
+SELECT id, name, roles, disabled, created_at, updated_at, issuer, subject FROM users
 WHERE (CAST($1 AS BOOLEAN) OR id = $2) AND id > $3
 ORDER BY id LIMIT $4
 `
@@ -115,6 +146,8 @@ func (q *Queries) GetUsers(ctx context.Context, arg GetUsersParams) ([]User, err
 			&i.Disabled,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.Issuer,
+			&i.Subject,
 		); err != nil {
 			return nil, err
 		}
@@ -130,7 +163,7 @@ func (q *Queries) GetUsers(ctx context.Context, arg GetUsersParams) ([]User, err
 }
 
 const insertUser = `-- name: InsertUser :one
-INSERT INTO users (id, name, roles, disabled, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id, name, roles, disabled, created_at, updated_at
+INSERT INTO users (id, name, roles, disabled, issuer, subject, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id, name, roles, disabled, created_at, updated_at, issuer, subject
 `
 
 type InsertUserParams struct {
@@ -138,6 +171,8 @@ type InsertUserParams struct {
 	Name      string
 	Roles     string
 	Disabled  bool
+	Issuer    string
+	Subject   string
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }
@@ -148,6 +183,8 @@ func (q *Queries) InsertUser(ctx context.Context, arg InsertUserParams) (User, e
 		arg.Name,
 		arg.Roles,
 		arg.Disabled,
+		arg.Issuer,
+		arg.Subject,
 		arg.CreatedAt,
 		arg.UpdatedAt,
 	)
@@ -159,18 +196,22 @@ func (q *Queries) InsertUser(ctx context.Context, arg InsertUserParams) (User, e
 		&i.Disabled,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Issuer,
+		&i.Subject,
 	)
 	return i, err
 }
 
 const updateUser = `-- name: UpdateUser :one
-UPDATE users SET name = $1, roles = $2, disabled = $3, updated_at = $4 WHERE id = $5 RETURNING id, name, roles, disabled, created_at, updated_at
+UPDATE users SET name = $1, roles = $2, disabled = $3, issuer = $4, subject = $5, updated_at = $6 WHERE id = $7 RETURNING id, name, roles, disabled, created_at, updated_at, issuer, subject
 `
 
 type UpdateUserParams struct {
 	Name      string
 	Roles     string
 	Disabled  bool
+	Issuer    string
+	Subject   string
 	UpdatedAt time.Time
 	ID        string
 }
@@ -180,6 +221,8 @@ func (q *Queries) UpdateUser(ctx context.Context, arg UpdateUserParams) (User, e
 		arg.Name,
 		arg.Roles,
 		arg.Disabled,
+		arg.Issuer,
+		arg.Subject,
 		arg.UpdatedAt,
 		arg.ID,
 	)
@@ -191,6 +234,8 @@ func (q *Queries) UpdateUser(ctx context.Context, arg UpdateUserParams) (User, e
 		&i.Disabled,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Issuer,
+		&i.Subject,
 	)
 	return i, err
 }
