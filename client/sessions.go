@@ -13,7 +13,8 @@ type Session struct {
 	ID         string    `json:"id" format:"uuid" doc:"The id of the session."`
 	UserID     string    `json:"user_id" format:"uuid" doc:"The id of the user."`
 	User       string    `json:"user" doc:"The name of the user."`
-	Method     string    `json:"method" enum:"password,token" doc:"What they signed in with."`
+	Method     string    `json:"method" enum:"password,token,oidc" doc:"What they signed in with."`
+	Provider   string    `json:"provider,omitempty" doc:"The name of the identity provider, if it was one."`
 	Address    string    `json:"address" doc:"Where they signed in from."`
 	UserAgent  string    `json:"user_agent" doc:"What their browser called itself then."`
 	Current    bool      `json:"current" doc:"Whether it is the one that asks."`
@@ -34,6 +35,18 @@ type SignedIn struct {
 	PasswordSet        bool     `json:"password_set" doc:"Whether the user has a password."`
 	PasswordMustChange bool     `json:"password_must_change" doc:"Whether they can do nothing before they have changed it."`
 	New                bool     `json:"new" doc:"Whether no user has a password yet: the installation is new."`
+}
+
+// SignInMethods are the ways to sign in with a browser.
+type SignInMethods struct {
+	Password bool         `json:"password" doc:"Whether a name and a password will do."`
+	OIDC     []OIDCMethod `json:"oidc" nullable:"false" doc:"The identity providers that people can sign in by."`
+}
+
+// An OIDCMethod is an identity provider that people can sign in by.
+type OIDCMethod struct {
+	Name        string `json:"name" doc:"It stands in the URL to go to: /api/v1/session/oidc/NAME."`
+	DisplayName string `json:"display_name" doc:"Its name for people."`
 }
 
 const sessionsPath = "/api/v1/sessions"

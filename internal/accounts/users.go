@@ -29,14 +29,19 @@ const (
 // CreateUser adds a user who has these roles. Everything that is wrong comes
 // back at once, as joined [store.InvalidError]s.
 func CreateUser(ctx context.Context, tx store.Tx, name string, roles []string) (store.User, error) {
-	if err := errors.Join(checkUserName(name), checkRoles(roles)); err != nil {
+	return CreateUserAs(ctx, tx, name, roles, "", "")
+}
+
+// CreateUserAs is CreateUser for who is that subject at an identity provider.
+func CreateUserAs(ctx context.Context, tx store.Tx, name string, roles []string, issuer, subject string) (store.User, error) {
+	if err := errors.Join(CheckUserName(name), checkRoles(roles)); err != nil {
 		return store.User{}, err
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return store.User{}, err
 	}
-	return tx.Users.Insert(ctx, store.User{ID: id.String(), Name: name, Roles: store.SetOf(roles...)})
+	return tx.Users.Insert(ctx, store.User{ID: id.String(), Name: name, Roles: store.SetOf(roles...), Issuer: issuer, Subject: subject})
 }
 
 // A UserEdit describes a change of a user. A nil field keeps what is there.
@@ -51,7 +56,7 @@ type UserEdit struct {
 func UpdateUser(ctx context.Context, tx store.Tx, ref string, e UserEdit) (store.User, error) {
 	var bad []error
 	if e.Name != nil {
-		bad = append(bad, checkUserName(*e.Name))
+		bad = append(bad, CheckUserName(*e.Name))
 	}
 	if e.Roles != nil {
 		bad = append(bad, checkRoles(*e.Roles))
@@ -135,7 +140,8 @@ func ownerLeft(ctx context.Context, tx store.Tx) error {
 	return &store.ConflictError{Field: "roles", Reason: "this is the last user with the role owner who is not disabled: give the role to another first"}
 }
 
-func checkUserName(s string) error {
+// CheckUserName returns a [store.InvalidError] for what no user can be called.
+func CheckUserName(s string) error {
 	switch {
 	case s == "" || !plain(s, MaxUserName) || strings.TrimSpace(s) != s:
 		return &store.InvalidError{Field: "name", Reason: fmt.Sprintf("must be 1 to %d characters, without line breaks and without space at its ends", MaxUserName)}

@@ -20,15 +20,15 @@ var law = map[string]rule{
 
 	"internal/cli":    {own: []string{"client", "internal/datadir", "internal/origin", "internal/secret"}, modules: []string{cobra, term}},
 	"internal/app":    {any: true, modules: []string{age, cobra, pflag, term, uuid}},
-	"internal/config": {own: []string{"internal/datadir", "internal/keyring", "internal/secret", "internal/seed"}, modules: []string{pflag, yaml}},
+	"internal/config": {own: []string{"internal/datadir", "internal/keyring", "internal/oidc", "internal/secret", "internal/seed"}, modules: []string{pflag, yaml}},
 
 	// The control plane. httpapi knows neither rbac nor the layers: who may do
 	// what, and what is written down about it, is not decided there.
-	"internal/httpapi":  {own: []string{"client", "internal/accounts", "internal/auditlog", "internal/authn", "internal/catalog", "internal/clientaddr", "internal/custody", "internal/recorder", "internal/rotation", "internal/secret", "internal/store"}, modules: []string{huma, uuid}},
+	"internal/httpapi":  {own: []string{"client", "internal/accounts", "internal/auditlog", "internal/authn", "internal/catalog", "internal/clientaddr", "internal/custody", "internal/oidc", "internal/recorder", "internal/rotation", "internal/secret", "internal/store"}, modules: []string{huma, uuid}},
 	"internal/webui":    {},
 	"internal/password": {own: []string{"internal/secret"}, modules: []string{argon2, norm}},
 	"internal/oidc":     {own: []string{"internal/secret"}, modules: []string{oidc, oauth2}},
-	"internal/authn":    {own: []string{"internal/password", "internal/rbac", "internal/secret", "internal/store", "internal/token"}, modules: []string{uuid}},
+	"internal/authn":    {own: []string{"internal/accounts", "internal/oidc", "internal/password", "internal/rbac", "internal/secret", "internal/store", "internal/token"}, modules: []string{uuid}},
 	"internal/catalog":  {own: []string{"internal/origin", "internal/secret", "internal/settings", "internal/store"}, modules: []string{uuid}},
 	"internal/accounts": {own: []string{"internal/rbac", "internal/store"}, modules: []string{uuid}},
 	"internal/seed":     {own: []string{"internal/catalog", "internal/origin", "internal/secret", "internal/settings", "internal/store"}},
@@ -222,6 +222,7 @@ var reveals = map[string]string{
 	"internal/cli/user_password.go":                    "sends a password to Gatehouse",
 	"internal/httpapi/session.go":                      "signs in by a token, and sets the cookie of a session",
 	"internal/httpapi/passwords.go":                    "sets the cookie of a session",
+	"internal/httpapi/oidc.go":                         "sets the cookie of a session",
 	"internal/oidc/oidc.go":                            "sends the client secret to the identity provider",
 	"internal/password/password.go":                    "hashes a password",
 	"internal/password/rules.go":                       "looks at a password",

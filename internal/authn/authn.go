@@ -1,7 +1,7 @@
 // Package authn finds out who is asking. It is the only maker of
 // [store.Actor]s: of people by the token or the session that they present, and of
-// the named parts of the system. It lets people in by a password, and has the rules
-// of that: see [Sessions].
+// the named parts of the system. It lets people in by a password, or by what an
+// identity provider says, and has the rules of that: see [Sessions].
 package authn
 
 import (
@@ -55,6 +55,8 @@ var (
 	Custodian = system("custodian", rbac.SystemCustodian)
 
 	authenticator = system("authenticator", rbac.SystemAuthenticator)
+	// registrar makes users of whoever an identity provider vouches for.
+	registrar = system("registrar", rbac.SystemRegistrar)
 )
 
 func system(name string, role rbac.Role) store.Actor {

@@ -14,6 +14,10 @@ import (
 // another, without saying the current one.
 var ErrOwnPassword = &store.ConflictError{Field: "user", Reason: "this is you: change your own password at /api/v1/me/password, which asks for the current one"}
 
+// ErrByProvider is for somebody who would have a password although an identity provider
+// says whether they are let in: it would do so no more.
+var ErrByProvider = &store.ConflictError{Field: "user", Reason: "this user signs in by an identity provider, and has no password here"}
+
 // ChangePassword gives who a new password. It takes the current one if there is one.
 // All sessions of theirs end; if they are in one they go on in another, and what
 // their browser is to present from then on is returned.
@@ -21,6 +25,9 @@ func (s *Sessions) ChangePassword(ctx context.Context, who store.Actor, current,
 	p, err := s.person(ctx, who.ID)
 	if err != nil {
 		return value, err
+	}
+	if p.User.Subject != "" && p.Password.Hash.IsZero() {
+		return value, ErrByProvider
 	}
 	if err := acceptable("new", next, p.User.Name); err != nil {
 		return value, err

@@ -50,7 +50,7 @@ type Sessions struct {
 	now      func() time.Time
 	onFailed FailedFunc
 
-	accounts, addresses *attempts
+	accounts, addresses, returns *attempts
 }
 
 // A FailedFunc hears of somebody who was not let in, as far as they are known, with
@@ -61,7 +61,7 @@ type FailedFunc func(who store.Actor, what rbac.Resource, reason string)
 func NewSessions(db *store.DB, tokens *Authenticator, limits Limits, now func() time.Time, onFailed FailedFunc) *Sessions {
 	return &Sessions{
 		db: db, tokens: tokens, hasher: password.NewHasher(), limits: limits, now: now, onFailed: onFailed,
-		accounts: newAttempts(perAccount, now), addresses: newAttempts(perAddress, now),
+		accounts: newAttempts(perAccount, now), addresses: newAttempts(perAddress, now), returns: newAttempts(perAddress, now),
 	}
 }
 
@@ -130,7 +130,8 @@ func signedIn(p store.Person, sessionID string, origin store.Origin) store.Actor
 type Status struct {
 	Session store.Session // zero: it is a token that is used
 	Person  store.Person
-	// New is whether nobody has a password yet.
+	// New is whether nobody has a password yet, and this is not somebody whom an identity
+	// provider lets in.
 	New bool
 }
 
@@ -146,7 +147,7 @@ func (s *Sessions) Status(ctx context.Context, who store.Actor) (st Status, err 
 			}
 		}
 		first, err := tx.Passwords.List(ctx, store.Query{Limit: 1})
-		st.New = len(first) == 0
+		st.New = len(first) == 0 && st.Person.User.Subject == ""
 		return err
 	})
 	return st, err
@@ -188,7 +189,7 @@ func (s *Sessions) SignIn(ctx context.Context, name string, pw secret.Text, form
 		return secret.Text{}, ErrUserDisabled
 	}
 	back()
-	return s.open(ctx, who, store.SignedInByPassword, former, func(tx store.Tx) error {
+	return s.open(ctx, who, store.SignedInByPassword, Former(former), func(tx store.Tx) error {
 		now, err := tx.Credentials.ByUser(ctx, p.User.ID)
 		if err == nil && (now.User.Disabled || now.Password.Hash != p.Password.Hash) {
 			err = ErrWrongPassword // since a moment ago
@@ -211,7 +212,7 @@ func (s *Sessions) SignInByToken(ctx context.Context, presented, former string, 
 	if !by.ExpiresAt.IsZero() || !by.Power.Contains(p.User.Grants(p.Custom)) || by.Scopes != store.SetOf(string(rbac.ScopeAll)) {
 		return secret.Text{}, ErrNoPower
 	}
-	return s.open(ctx, by, store.SignedInByToken, former, func(tx store.Tx) error {
+	return s.open(ctx, by, store.SignedInByToken, Former(former), func(tx store.Tx) error {
 		_, u, _, err := tx.Credentials.ByTokenHash(ctx, token.Sum(presented))
 		if errors.Is(err, store.ErrNotFound) || err == nil && u.Disabled {
 			err = ErrUnknown // since a moment ago
@@ -220,9 +221,18 @@ func (s *Sessions) SignInByToken(ctx context.Context, presented, former string, 
 	})
 }
 
-// open makes a session of who. It is undone if still returns an error, which looks
+// Former returns what a session is found by that a browser presented until now, zero for
+// nothing. It opens no session.
+func Former(presented string) (sum [32]byte) {
+	if presented != "" {
+		sum = token.Sum(presented)
+	}
+	return sum
+}
+
+// open makes a session of who, in place of the one of former. It is undone if still returns an error, which looks
 // once more at what let them in, while nobody else changes anything.
-func (s *Sessions) open(ctx context.Context, who store.Actor, by store.SignInMethod, former string, still func(store.Tx) error) (secret.Text, error) {
+func (s *Sessions) open(ctx context.Context, who store.Actor, by store.SignInMethod, former [32]byte, still func(store.Tx) error) (secret.Text, error) {
 	who.Power = authenticator.Power // to look, and to open the session, and nothing else
 	var value secret.Text
 	err := s.db.Update(ctx, who, func(tx store.Tx) (err error) {
@@ -232,10 +242,10 @@ func (s *Sessions) open(ctx context.Context, who store.Actor, by store.SignInMet
 		if err := still(tx); err != nil {
 			return err
 		}
-		if former == "" {
+		if former == [32]byte{} {
 			return nil
 		}
-		old, _, err := tx.Credentials.BySessionHash(ctx, token.Sum(former))
+		old, _, err := tx.Credentials.BySessionHash(ctx, former)
 		if err == nil {
 			_, err = tx.Sessions.Delete(ctx, old.ID)
 		}

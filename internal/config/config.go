@@ -40,6 +40,9 @@ type Config struct {
 	// SessionIdle is how long a session may go unused, and SessionLifetime how long
 	// it lasts in any case.
 	SessionIdle, SessionLifetime time.Duration
+	// OIDC are the identity providers of the file that OIDCFile names, "" for none.
+	OIDCFile string
+	OIDC     []OIDCProvider
 
 	UpstreamDeny, UpstreamAllow []netip.Prefix
 	AWSMetadata                 []string // of AWSContainer and AWSInstance
@@ -84,6 +87,7 @@ func (c *Config) Bind(fs *pflag.FlagSet) {
 	own.Var((*prefixesValue)(&c.TrustedProxies), "trusted-proxies", "`networks` of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas")
 	own.DurationVar(&c.SessionIdle, "session-idle", 12*time.Hour, "how long a browser that signed in may do nothing before it has to sign in again")
 	own.DurationVar(&c.SessionLifetime, "session-lifetime", 7*24*time.Hour, "how long after signing in a browser has to sign in again in any case")
+	own.StringVar(&c.OIDCFile, "oidc-providers", "", "YAML `file` of the identity providers that people may sign in by with OpenID Connect; it is read at the start")
 	own.Var((*prefixesValue)(&c.UpstreamDeny), "upstream-deny", "`networks` that providers must not be in, besides link-local and cloud metadata addresses, which never may")
 	own.Var((*prefixesValue)(&c.UpstreamAllow), "upstream-allow", "the only `networks` that providers may be in; left out: all that are not denied")
 	own.StringSliceVar(&c.AWSMetadata, "aws-metadata", nil, "`services` of AWS that may be asked for the credentials of this server, for providers on Bedrock that use them, separated by commas: container (of an ECS task or an EKS pod), instance (of an EC2 machine, IMDSv2); left out: none")
@@ -142,6 +146,11 @@ func (c *Config) Load(fs *pflag.FlagSet, lookup func(string) (string, bool)) err
 		if err := f.Value.Set(value); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", source, valueError(f.Value.Type(), err)))
 		}
+	}
+	if c.OIDCFile != "" && fs.Lookup("oidc-providers") != nil {
+		var err error
+		c.OIDC, err = loadOIDC(c.OIDCFile, lookup)
+		errs = append(errs, err)
 	}
 	return errors.Join(append(errs, c.check())...)
 }

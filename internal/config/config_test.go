@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gatehousehq/gatehouse/internal/config"
+	"github.com/gatehousehq/gatehouse/internal/oidc"
 	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/seed"
 )
@@ -91,7 +92,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		"shutdown-timeout": "0s", "tls-cert": "c", "tls-key": "k", "public-url": "https://h", "trusted-proxies": "10.0.0.0/8,::1",
 		"upstream-deny": "192.168.0.0/16", "upstream-allow": "172.16.0.1", "aws-metadata": "container,instance", "first-byte-timeout": "1s", "idle-timeout": "2s", "session-idle": "1h0m0s", "session-lifetime": "2h0m0s", "replay-body": "3", "replay-memory": "4",
 		"seed-from-env": "true", "seed-mode": "fail", "audit-checkpoints": "stdout,file:/f", "audit-retention": "24h0m0s", "interception-retention": "48h0m0s", "journal-size": "16777216", "replica-timeout": "5s",
-		"encryption-key-source": "vault:transit/gatehouse,file:/k",
+		"encryption-key-source": "vault:transit/gatehouse,file:/k", "oidc-providers": "testdata/oidc.yaml",
 	}
 	want := config.Config{
 		DataDir: "/d", HTTPAddress: ":1", DatabaseURL: secret.New("postgres://h/db"), LogLevel: slog.LevelDebug, LogFormat: "json",
@@ -101,6 +102,7 @@ func TestEverySettingCanBeGivenInEveryWay(t *testing.T) {
 		FirstByteTimeout: time.Second, IdleTimeout: 2 * time.Second, SessionIdle: time.Hour, SessionLifetime: 2 * time.Hour, ReplayBody: 3, ReplayMemory: 4,
 		SeedFromEnv: true, SeedMode: seed.Fail, AuditCheckpoints: []string{"stdout", "file:/f"}, AuditRetention: 24 * time.Hour, InterceptionRetention: 48 * time.Hour, JournalSize: 16 << 20, ReplicaTimeout: 5 * time.Second,
 		EncryptionKeySources: []string{"vault:transit/gatehouse", "file:/k"},
+		OIDCFile:             "testdata/oidc.yaml", OIDC: []config.OIDCProvider{{Config: oidc.Config{Name: "acme", Issuer: "https://idp.example.com", ClientID: "gate", DefaultRole: "member", Scopes: []string{"profile", "email"}, CreateUsers: true, EndSession: true}}},
 	}
 	var bound config.Config
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)

@@ -23,6 +23,7 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/auditlog"
 	"github.com/gatehousehq/gatehouse/internal/authn"
 	"github.com/gatehousehq/gatehouse/internal/catalog"
+	"github.com/gatehousehq/gatehouse/internal/oidc"
 	"github.com/gatehousehq/gatehouse/internal/recorder"
 	"github.com/gatehousehq/gatehouse/internal/secret"
 	"github.com/gatehousehq/gatehouse/internal/store"
@@ -35,7 +36,9 @@ type Config struct {
 	Auth *authn.Authenticator
 	// Sessions lets people in, and knows them again.
 	Sessions *authn.Sessions
-	Rules    catalog.Rules
+	// OIDC are the identity providers that let people in, too; none is fine.
+	OIDC  []*oidc.Provider
+	Rules catalog.Rules
 	// KeyState says what the gateway thinks of a key of a provider.
 	KeyState func(providerName, keyID string) KeyState
 	// TestKey tries a key of a provider with it; "" is none, for a provider without
@@ -124,6 +127,7 @@ func newAPI(cfg Config) *api {
 	a.registerRoles()
 	a.registerSession()
 	a.registerSessions()
+	a.registerOIDC()
 	a.registerPasswords()
 	a.registerEncryption()
 	a.registerAudit()

@@ -96,9 +96,9 @@ func each(t *testing.T, fn func(t *testing.T, s *server)) {
 	storetest.EachConfig(t, func(t *testing.T, cfg sqlstore.Config) { fn(t, start(t, cfg)) })
 }
 
-func start(t *testing.T, cfg sqlstore.Config) *server {
+func start(t *testing.T, cfg sqlstore.Config, more ...func(*httpapi.Config)) *server {
 	t.Helper()
-	s := unheard(t, cfg)
+	s := unheard(t, cfg, more...)
 	srv := httptest.NewServer(s.routes)
 	t.Cleanup(srv.Close)
 	t.Cleanup(s.feed.Close) // or the listener would wait for those who follow
@@ -107,8 +107,8 @@ func start(t *testing.T, cfg sqlstore.Config) *server {
 	return s
 }
 
-// unheard returns a server without a listener.
-func unheard(t *testing.T, cfg sqlstore.Config) *server {
+// unheard returns a server without a listener. more completes its settings.
+func unheard(t *testing.T, cfg sqlstore.Config, more ...func(*httpapi.Config)) *server {
 	t.Helper()
 	c := &clock{}
 	c.set(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
@@ -130,7 +130,7 @@ func unheard(t *testing.T, cfg sqlstore.Config) *server {
 	}
 	policy := netguard.Policy{Deny: []netip.Prefix{netip.MustParsePrefix("10.66.0.0/16")}}
 	auth := authn.New(s.DB, c.now, s.failed)
-	s.routes = httpapi.New(httpapi.Config{
+	ac := httpapi.Config{
 		DB: s.DB, Auth: auth, Sessions: authn.NewSessions(s.DB, auth, authn.Limits{Idle: 12 * time.Hour, Lifetime: 7 * 24 * time.Hour}, c.now, s.failed),
 		OnPassword:  func(_ context.Context, userID string) { s.passwords.Store(&userID) },
 		Checkpoints: checkpoints, Installation: s.Backend.Installation(), Rotate: func() { s.rotations.Add(1) },
@@ -193,7 +193,11 @@ func unheard(t *testing.T, cfg sqlstore.Config) *server {
 		Version:        client.Version{Version: "v1.2.3", Commit: "abc", Go: "go1"},
 		Log:            slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now:            c.now,
-	})
+	}
+	for _, complete := range more {
+		complete(&ac)
+	}
+	s.routes = httpapi.New(ac)
 	t.Cleanup(func() { // after the listener is closed: it is registered before
 		if s.log.leaked(s.log.text()) {
 			t.Error("the log has a part of a secret in it")

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +14,11 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/store"
 	"github.com/gatehousehq/gatehouse/internal/store/dbgen"
 )
+
+// notWalked are the reads that lead a browser to another site and back. That the way
+// back opens a session, and the others change nothing, is what
+// TestOfSigningInElsewhereOnlyTheWayBackChangesAnything holds.
+var notWalked = []string{oidcPath + "{name}", oidcPath + "{name}/callback", oidcPath + "{name}/end"}
 
 func TestGetChangesNothing(t *testing.T) {
 	t.Parallel()
@@ -36,7 +42,7 @@ func TestGetChangesNothing(t *testing.T) {
 		alias := s.aiRoute(t, "alias", "main/m")
 		before := s.dump(t)
 		for path, operations := range doc.Paths {
-			if operations["get"] == nil {
+			if operations["get"] == nil || slices.Contains(notWalked, path) {
 				continue
 			}
 			id := token.ID

@@ -66,7 +66,12 @@ func (a *api) routes() http.Handler {
 		v := a.visitOf(r)
 		info(r.Context()).visit = v
 		switch {
-		case open(r.URL.Path):
+		case strings.HasPrefix(r.URL.Path, oidcPath) && r.Method == http.MethodHead: // one of these opens a session
+			w.Header().Set("Allow", http.MethodGet)
+			w.WriteHeader(http.StatusMethodNotAllowed)
+		case strings.HasPrefix(r.URL.Path, oidcPath) && strings.HasSuffix(r.URL.Path, callbackSuffix):
+			a.mux.ServeHTTP(w, withoutOthers(r))
+		case open(r.URL.Path), openOIDC(r.URL.Path):
 			a.mux.ServeHTTP(w, r)
 		case r.URL.Path == sessionPath && r.Method == http.MethodPost: // nobody is anybody yet
 			if err := a.sameOrigin(r, false); err != nil {

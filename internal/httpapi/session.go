@@ -129,9 +129,13 @@ func (a *api) status(ctx context.Context, who store.Actor) (client.SignedIn, err
 func (a *api) sessionOf(who store.Actor) func(store.Session) client.Session {
 	now := a.Now()
 	return func(s store.Session) client.Session {
-		end := a.Sessions.End(s)
+		end, method := a.Sessions.End(s), string(s.Method)
+		provider, byProvider := s.Method.Provider()
+		if byProvider {
+			method = "oidc"
+		}
 		return client.Session{
-			ID: s.ID, UserID: s.UserID, User: s.UserName, Method: string(s.Method), Address: s.Address, UserAgent: s.UserAgent,
+			ID: s.ID, UserID: s.UserID, User: s.UserName, Method: method, Provider: provider, Address: s.Address, UserAgent: s.UserAgent,
 			Current: s.ID == who.SessionID, Active: now.Before(end),
 			CreatedAt: s.CreatedAt, LastSeenAt: s.LastSeenAt, EndsAt: end, ExpiresAt: s.ExpiresAt,
 		}

@@ -23,7 +23,9 @@ const (
 type visit struct {
 	origin  store.Origin
 	channel channel
+	host    string // as the browser calls the server
 	session string // what the browser presents, "" for nothing
+	flow    string // likewise, of a sign-in at an identity provider on its way
 }
 
 // A channel is how safe a request is on its way.
@@ -42,10 +44,14 @@ func (a *api) visitOf(r *http.Request) visit {
 			RequestID: info(r.Context()).id, Address: clientaddr.Of(r, a.TrustedProxies), UserAgent: clip(r.UserAgent(), 256),
 		},
 		channel: channelOf(r, a.TrustedProxies),
+		host:    r.Host,
 	}
 	if name := v.cookieName(); name != "" {
 		if c, err := r.Cookie(name); err == nil {
 			v.session = c.Value
+		}
+		if c, err := r.Cookie(flowCookieName(v.channel)); err == nil {
+			v.flow = c.Value
 		}
 	}
 	return v
