@@ -29,7 +29,7 @@ const (
 
 type eventsInput struct {
 	InterceptionFilter
-	LastEventID string `header:"Last-Event-ID" maxLength:"64" doc:"The id of the last event that was received: those behind it follow, or a gap if they are not known any more."`
+	LastEventID string `header:"Last-Event-ID" maxLength:"64" doc:"The id of the last event that was received: those behind it follow. If it is not known any more there is a gap, and then what is newer than it, as far as it is kept."`
 }
 
 func (a *api) streamEvents(ctx context.Context, who store.Actor, in *eventsInput) (*huma.StreamResponse, error) {

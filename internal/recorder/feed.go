@@ -89,8 +89,8 @@ type Listener struct {
 }
 
 // Listen begins to listen on behalf of a user, behind the record with the id
-// after: it is told that it missed something if that is not known any more. With
-// "" it begins with the next record. The caller closes the Listener.
+// after: if that is not known any more it is told that it may have missed something,
+// and gets what is newer. With "" it begins with the next record. The caller closes the Listener.
 func (f *Feed) Listen(user, after string) (*Listener, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -109,12 +109,18 @@ func (f *Feed) Listen(user, after string) (*Listener, error) {
 	return l, nil
 }
 
-// behind returns the place behind the record with that id; if it is not kept, the
-// end, and that there is a gap. The caller holds the lock.
+// behind returns the place behind the record with that id. If it is not kept there
+// is a gap, and the place is that of the first record that is newer: what a server
+// that was started again has served since, say. The caller holds the lock.
 func (f *Feed) behind(id string) (next uint64, gap bool) {
 	for n := f.next; n > f.oldest(); n-- {
 		if f.ring[(n-1)%feedSize].ID == id {
 			return n, false
+		}
+	}
+	for n := f.oldest(); n < f.next; n++ {
+		if f.ring[n%feedSize].ID > id { // ids are in the order of their times
+			return n, true
 		}
 	}
 	return f.next, true

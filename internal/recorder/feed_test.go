@@ -131,9 +131,22 @@ func TestListenersComeBack(t *testing.T) {
 		want(t, listen(t, f, "u", id(1997)), all, "1998", "1999", quiet)
 		want(t, listen(t, f, "u", id(1999)), all, quiet)
 		want(t, listen(t, f, "u", id(976)), all, "977")
-		// What is too old, or was never here, leaves a gap.
-		want(t, listen(t, f, "u", id(975)), all, "gap", quiet)
+		// What is too old, or was never here, leaves a gap, and what is newer follows.
+		want(t, listen(t, f, "u", id(975)), all, "gap", "976", "977")
+		want(t, listen(t, f, "u", "0"), all, "gap", "976", "977")
 		want(t, listen(t, f, "u", "x"), all, "gap", quiet)
+	})
+}
+
+// A server that was started again kept nothing of before: all that it has is newer.
+func TestListenersComeBackToANewFeed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := recorder.NewFeed()
+		f.Publish(rec(2001, "a"))
+		f.Publish(rec(1999, "a")) // it began before the next, and ended behind it
+		want(t, listen(t, f, "u", id(2000)), all, "gap", "2001", "1999", quiet)
+		want(t, listen(t, f, "u", id(2002)), all, "gap", quiet)
 	})
 }
 
