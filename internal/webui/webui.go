@@ -15,6 +15,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"io/fs"
+	"maps"
 	"mime"
 	"net/http"
 	"path"
@@ -38,6 +39,10 @@ var others = []string{"api", "ai", "healthz", "readyz", "metrics", "assets"}
 
 const (
 	index = "index.html"
+
+	// brotliSuffix is behind the name of a file in Brotli, which is not asked for by
+	// that name.
+	brotliSuffix = ".br"
 
 	// A name in assets/ has a digest of the content in it; others may change.
 	immutable = "public, max-age=31536000, immutable"
@@ -83,9 +88,12 @@ func nameOf(p string) string {
 type file struct {
 	mediaType, caching, etag string
 	content                  []byte
-	// packed is the content in gzip, made when it is first asked for; nil where it
-	// is no shorter.
-	packed func() []byte
+	// brotli is the content in Brotli, which the build of the console made; nil where
+	// it made none.
+	brotli []byte
+	// gzip is the content in gzip, made when it is first asked for; nil where it is
+	// no shorter.
+	gzip func() []byte
 }
 
 func load() map[string]*file {
@@ -105,6 +113,12 @@ func load() map[string]*file {
 	if err != nil {
 		panic(err) // likewise
 	}
+	for name, f := range files {
+		if packed, ok := files[name+brotliSuffix]; ok {
+			f.brotli = packed.content
+		}
+	}
+	maps.DeleteFunc(files, func(name string, _ *file) bool { return path.Ext(name) == brotliSuffix })
 	return files
 }
 
@@ -113,7 +127,7 @@ func newFile(name string, content []byte) *file {
 	if strings.HasPrefix(name, "assets/") {
 		f.caching = immutable
 	}
-	f.packed = sync.OnceValue(func() []byte {
+	f.gzip = sync.OnceValue(func() []byte {
 		var b bytes.Buffer
 		zw, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // the level is a valid one
 		_, _ = zw.Write(content)                               // a buffer takes all
@@ -146,12 +160,9 @@ func (f *file) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	content := f.content
-	if takesGzip(r) && f.mediaType != "font/woff2" { // a font is packed by itself
-		if packed := f.packed(); packed != nil {
-			h.Set("Content-Encoding", "gzip")
-			content = packed
-		}
+	content, coding := f.coded(r)
+	if coding != "" {
+		h.Set("Content-Encoding", coding)
 	}
 	h.Set("Content-Length", strconv.Itoa(len(content)))
 	if r.Method == http.MethodHead {
@@ -160,11 +171,24 @@ func (f *file) serve(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(content) // a client that is gone needs no answer
 }
 
-// takesGzip reports whether the client takes gzip, and has not given it a
-// quality, which may be zero.
-func takesGzip(r *http.Request) bool {
+// coded returns the content as the client is sent it, and its coding, "" for none.
+func (f *file) coded(r *http.Request) (content []byte, coding string) {
+	if f.brotli != nil && takes(r, "br") {
+		return f.brotli, "br"
+	}
+	if takes(r, "gzip") && f.mediaType != "font/woff2" { // a font is packed by itself
+		if packed := f.gzip(); packed != nil {
+			return packed, "gzip"
+		}
+	}
+	return f.content, ""
+}
+
+// takes reports whether the client takes a coding, and has not given it a quality,
+// which may be zero.
+func takes(r *http.Request, wanted string) bool {
 	for coding := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
-		if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
+		if strings.EqualFold(strings.TrimSpace(coding), wanted) {
 			return true
 		}
 	}

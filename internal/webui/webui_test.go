@@ -10,6 +10,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -123,6 +124,7 @@ func TestPacked(t *testing.T) {
 		{"to a client that takes it", "br, gzip", true},
 		{"not to one that says nothing", "", false},
 		{"not to one that refuses it", "gzip;q=0", false},
+		{"not to one that takes what there is none of", "br, zstd", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -147,6 +149,66 @@ func TestPacked(t *testing.T) {
 	}
 }
 
+// script returns the address of the largest script, which the page names.
+func script(t *testing.T) string {
+	t.Helper()
+	name := regexp.MustCompile(`src="(/assets/index-[^"]+\.js)"`).FindSubmatch(body(t, get(t, "GET", "/")))
+	if name == nil {
+		t.Fatal("the page names no script")
+	}
+	return string(name[1])
+}
+
+func TestCodings(t *testing.T) {
+	t.Parallel()
+	name := script(t)
+	plain := body(t, get(t, "GET", name))
+	kept, err := os.ReadFile("dist" + name + ".br")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(kept) >= len(body(t, get(t, "GET", name, "Accept-Encoding", "gzip"))) {
+		t.Error("Brotli is no shorter than gzip")
+	}
+	for _, c := range []struct{ name, accept, coding string }{
+		{"Brotli to a browser", "gzip, deflate, br, zstd", "br"},
+		{"Brotli to one that takes nothing else", "br", "br"},
+		{"Brotli, whatever its case", "BR", "br"},
+		{"gzip to one that takes no Brotli", "gzip, deflate", "gzip"},
+		{"gzip to one that refuses Brotli", "br;q=0, gzip", "gzip"},
+		{"plain to one that refuses both", "br;q=0, gzip;q=0", ""},
+		{"plain to one that says nothing", "", ""},
+		{"plain to one that takes something that is longer by name", "brotli, gzipped", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			res := get(t, "GET", name, "Accept-Encoding", c.accept)
+			got := body(t, res)
+			if coding := res.Header.Get("Content-Encoding"); coding != c.coding {
+				t.Fatalf("Content-Encoding %q, want %q", coding, c.coding)
+			}
+			if want := strconv.Itoa(len(got)); res.Header.Get("Content-Length") != want {
+				t.Errorf("Content-Length %s, want %s", res.Header.Get("Content-Length"), want)
+			}
+			if res.Header.Get("Vary") != "Accept-Encoding" || res.Header.Get("Content-Type") != "text/javascript; charset=utf-8" {
+				t.Errorf("headers %v", res.Header)
+			}
+			if c.coding == "br" && !bytes.Equal(got, kept) {
+				t.Error("it is not what the build of the console made")
+			}
+			if c.coding == "" && !bytes.Equal(got, plain) {
+				t.Error("it is not the script")
+			}
+			if head := get(t, "HEAD", name, "Accept-Encoding", c.accept); head.Header.Get("Content-Length") != res.Header.Get("Content-Length") {
+				t.Errorf("HEAD says %s", head.Header.Get("Content-Length"))
+			}
+		})
+	}
+	if res := get(t, "GET", name+".br"); res.StatusCode != http.StatusNotFound {
+		t.Errorf("by its own name: %d", res.StatusCode)
+	}
+}
+
 func TestUnchangedIsNotSentAgain(t *testing.T) {
 	t.Parallel()
 	tag := get(t, "GET", "/").Header.Get("ETag")
@@ -168,7 +230,7 @@ func TestTheFirstLoadIsSmall(t *testing.T) {
 		total += len(body(t, get(t, "GET", string(n[1]), "Accept-Encoding", "gzip")))
 	}
 	err := fs.WalkDir(os.DirFS("dist/assets"), ".", func(name string, _ fs.DirEntry, err error) error {
-		if regexp.MustCompile(`^(inter|jetbrains-mono)-latin-wght|^(home|providers?|providerform|toggle|welcome|setup|events)-.*\.js`).MatchString(name) {
+		if regexp.MustCompile(`^(inter|jetbrains-mono)-latin-wght|^(home|providers?|providerform|toggle|welcome|setup|events)-.*\.js$`).MatchString(name) {
 			total += len(body(t, get(t, "GET", "/assets/"+name, "Accept-Encoding", "gzip")))
 		}
 		return err

@@ -1,13 +1,13 @@
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect, useState, useSyncExternalStore } from 'react'
-import { api, ok, watchAnswers } from './api/client'
+import { api, ok, Problem, watchAnswers } from './api/client'
 import { load, may, signOut, useSession, useWho } from './session'
 import { MustChange, SetPassword, SignIn } from './screens/signin'
 import { s } from './strings'
 import { Button } from './ui/basics'
 import { Dialog } from './ui/dialog'
-import { Empty } from './ui/list'
+import { Empty, Failed } from './ui/list'
 import { Time } from './ui/time'
 import { refused, toast, Toasts } from './ui/toast'
 
@@ -48,6 +48,15 @@ const places: { title?: string; items: Place[] }[] = [
 export const placesOf = (who: Parameters<typeof may>[0]) =>
   places.map((g) => ({ ...g, items: g.items.filter((p) => may(who, ...p.needs)) })).filter((g) => g.items.length > 0)
 
+// What is no place to go to, and not for everybody either.
+const others = [{ to: '/welcome', needs: ['ai_provider:create', 'ai_provider:read', 'ai_provider_key:create', 'ai_provider_key:read'] }]
+
+/** allowed reports whether an address is for somebody, as far as it is one of the console. */
+function allowed(who: Parameters<typeof may>[0], path: string): boolean {
+  const at = [...places.flatMap((g) => g.items), ...others].find((p) => path === p.to || path.startsWith(`${p.to}/`))
+  return !at || may(who, ...at.needs)
+}
+
 export const Mark = () => (
   <svg width="20" height="20" viewBox="0 0 20 20" fill="none" stroke="currentColor" strokeWidth="1.7" strokeLinecap="round" strokeLinejoin="round" aria-hidden="true">
     <path d="M3 18V4h2.6v2h2.2V4h4.4v2h2.2V4H17v14" /><path d="M7 18v-5a3 3 0 0 1 6 0v5" /><path d="M3 10h14" />
@@ -80,7 +89,7 @@ export function Shell() {
       <Away />
       <div className="app">
         <Navigation />
-        <main id="main" tabIndex={-1}><Outlet /></main>
+        <main id="main" tabIndex={-1}>{allowed(who, path) ? <Outlet /> : <Failed top problem={new Problem(403, s.failed.role)} />}</main>
       </div>
       <Keys />
       <Toasts />
@@ -170,11 +179,10 @@ const useAway = () => useSyncExternalStore((f) => {
 function Away() {
   const since = useAway()
   const queries = useQueryClient()
-  useEffect(() => {
-    if (!since) return
+  useEffect(() => { // a screen that asks for nothing by itself is to say so, too
     const t = setInterval(() => {
-      api.GET('/healthz').then(() => queries.invalidateQueries(), () => undefined)
-    }, 1000)
+      api.GET('/healthz').then(() => (since ? queries.invalidateQueries() : undefined), () => undefined)
+    }, since ? 1000 : 3000)
     return () => clearInterval(t)
   }, [since, queries])
   return <div role="status">{since && <p className="away">{s.away} <Time at={since} /></p>}</div>

@@ -13,9 +13,11 @@ export const s = {
 
   problem(status: number, detail: string): string {
     if (status === 0) return 'The server does not answer. Nothing was changed, as far as is known here; look at it again once it is back.'
+    if (status === 412) return 'Somebody else changed this after it was read. Nothing of yours was saved: look at what it is now, and send it again.'
     return detail ? detail.charAt(0).toUpperCase() + detail.slice(1) : `The server answered ${status}.`
   },
   failed: {
+    role: 'Your role does not include it. An owner can change that.',
     title(status: number): string {
       return ({ 0: 'The server is away', 403: 'This is not for your role', 404: 'There is no such thing here', 503: 'The server cannot read it now' } as Record<number, string>)[status] ?? 'This could not be read'
     },

@@ -8,7 +8,8 @@ export interface EventHandlers {
 
 /**
  * follow shows requests as they end, until it is stopped. It comes back by itself
- * after the server was away, behind the last event that it saw.
+ * after the server was away, behind the last event that it saw: with what a server
+ * that was started again has served since, from its first request on.
  */
 export function follow(query: Record<string, string>, on: EventHandlers): () => void {
   const stop = new AbortController()
@@ -18,7 +19,7 @@ export function follow(query: Record<string, string>, on: EventHandlers): () => 
 
 async function run(query: Record<string, string>, on: EventHandlers, signal: AbortSignal) {
   let last = ''
-  for (let wait = 250; !signal.aborted; wait = Math.min(wait * 2, 4000)) {
+  for (let wait = 125; !signal.aborted; wait = Math.min(wait * 2, 1000)) {
     try {
       const url = new URL('/api/v1/events', window.location.origin)
       for (const [k, v] of Object.entries(query)) if (v) url.searchParams.set(k, v)
@@ -28,7 +29,8 @@ async function run(query: Record<string, string>, on: EventHandlers, signal: Abo
       if (res.status === 401 || res.status === 403) return
       if (res.ok && res.body) {
         on.state(true)
-        wait = 125
+        wait = 60
+        last ||= '0' // before every event: what comes until the next connection is wanted, too
         last = await read(res.body, on, last)
       }
     } catch {

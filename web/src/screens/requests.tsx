@@ -30,7 +30,9 @@ export function Requests() {
     if (missed > 0) void refetch()
   }, [missed, refetch])
   const known = new Set(rows(list).map((i) => i.id))
-  const before = fresh.filter((i) => !known.has(i.id))
+  // What comes again after a gap may have been over before what is listed.
+  const oldest = list.hasNextPage ? Date.parse(rows(list).at(-1)?.time ?? '') : 0
+  const before = fresh.filter((i) => !known.has(i.id) && Date.parse(i.time) + (i.duration_ms ?? 0) >= oldest)
   const shown = list.data && { ...list, data: { ...list.data, pages: [{ items: before, next_cursor: null }, ...list.data.pages] } }
   const freshIDs = new Set(fresh.map((i) => i.id))
   const filtered = Object.keys(used).length > 0

@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useEffect, useState } from 'react'
-import { api, ok, type Provider, type Schemas } from '../api/client'
+import { api, asProblem, ok, type Provider, type Schemas } from '../api/client'
 import { follow } from '../api/events'
 import { nameOf } from '../providers'
 import { useSession } from '../session'
@@ -9,6 +9,7 @@ import { s } from '../strings'
 import { Button, Refusal, State, TextField } from '../ui/basics'
 import { Form, useSend } from '../ui/dialog'
 import { SetPassword } from './signin'
+import { Failed } from '../ui/list'
 import { AddProvider } from '../ui/providerform'
 import { Setup } from '../ui/setup'
 import { count, took } from '../ui/time'
@@ -29,7 +30,7 @@ export function Welcome() {
             {set ? <p className="mut">{s.welcome.passwordSet}</p> : <><p className="hint">{s.welcome.passwordText}</p><SetPassword action={s.password.set} onDone={() => undefined} /></>}
           </Step>
           <Step no={2} title={s.welcome.provider} done={!!there}>
-            {there ? <Tested provider={there} /> : first.data && <AddProvider onDone={setProvider} />}
+            {there ? <Tested provider={there} /> : first.error ? <Failed problem={asProblem(first.error)} again={() => void first.refetch()} /> : first.data && <AddProvider onDone={setProvider} />}
           </Step>
           <Step no={3} title={s.welcome.token} done={!!token}>
             {there && (token ? <p className="mut">{s.welcome.minted(token.name)}</p> : <MintFirst onDone={setToken} />)}
