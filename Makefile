@@ -50,7 +50,7 @@ clients: ##   drive the real binary with the vendors' SDKs, Claude Code and Code
 	scripts/with-postgres go test -count=1 -timeout 10m ./test/clients
 
 console: ##   drive the console with Chromium, through every screen and its errors
-	go test -v -count=1 -timeout 10m ./test/console
+	scripts/with-postgres go test -v -count=1 -timeout 10m ./test/console
 
 rotate: ##   kill, cut off and freeze the real binary while it rotates its keys
 	go test -v -count=1 -timeout 10m ./test/rotation
@@ -97,11 +97,11 @@ rotations: ## kill the real binary 10,000 times while it rotates, its database 5
 chaos-long: ## the storm for 20 minutes, and half of it with the race detector; 15,000 changes under 200 streams; 60 bodies of 100 MiB
 	go test -v -count=1 -timeout 2h ./test/chaos -args -storm=20m -changes=15000 -bodies=60
 
-console-long: ## drive the console on PostgreSQL, too
-	scripts/with-postgres go test -v -count=1 -timeout 20m ./test/console -args -long
+console-long: ## drive the console on PostgreSQL, too, and with 100,000 keys and 1,000,000 audit entries
+	scripts/with-postgres go test -v -count=1 -timeout 40m ./test/console -args -long
 
 screenshots: ## write what every screen of the console looks like, in three widths, light and dark, to bin/screenshots
-	go test -v -count=1 -timeout 10m ./test/console -args -screenshots=$(CURDIR)/bin/screenshots
+	go test -v -count=1 -timeout 10m -run 'TestConsole/SQLite/drive' ./test/console -args -screenshots=$(CURDIR)/bin/screenshots
 
 dist: ## build the releases into dist/
 	scripts/dist

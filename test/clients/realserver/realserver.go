@@ -49,6 +49,9 @@ type Config struct {
 	Dir string
 	// DatabaseURL is a PostgreSQL database. Empty means SQLite.
 	DatabaseURL string
+	// Address is where it listens: that of a server that is gone, say. Empty means
+	// a free port of the loopback interface.
+	Address string
 	// Prefix is put before the command: taskset and its arguments, say.
 	Prefix []string
 	// LogLevel is the server's. Empty means debug.
@@ -92,9 +95,12 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 // Launch starts a server and does not wait for it. It ends with the process that
 // launched it, if not sooner.
 func Launch(ctx context.Context, cfg Config) (*Server, error) {
-	addr, err := FreeAddress(ctx)
-	if err != nil {
-		return nil, err
+	addr := cfg.Address
+	if addr == "" {
+		var err error
+		if addr, err = FreeAddress(ctx); err != nil {
+			return nil, err
+		}
 	}
 	data := filepath.Join(cfg.Dir, "data")
 	level := cfg.LogLevel
