@@ -85,7 +85,7 @@ func connectSQLite(ctx context.Context, path string, g *given) (write, read *sql
 		"&_time_format=sqlite&_timezone=UTC"
 	// The cache of the one that writes has the pages that the indexes of records grow
 	// at: with SQLite's 2 MB they were read again for each batch.
-	writer, err := g.connector(dsn + "&_txlock=immediate&_pragma=cache_size(-8000)")
+	writer, err := g.connector(dsn + "&_txlock=immediate&_pragma=cache_size(-4000)")
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the database: %w", err)
 	}

@@ -117,6 +117,13 @@ func (t interceptions) params(ctx context.Context, q store.InterceptionQuery) (p
 	if q.Before.ID != "" {
 		p.BeforeAt, p.BeforeID = timestamp(q.Before.At), idOr(q.Before.ID)
 	}
+	// SQLite goes by one end of an index alone, and tests the rows for the other:
+	// both are as early as they can be.
+	if p.BeforeAt.After(p.Until) {
+		p.BeforeAt, p.BeforeID = p.Until, lastID
+	} else if end := p.BeforeAt.Add(time.Microsecond); end.Before(p.Until) {
+		p.Until = end
+	}
 	p.TokenID, p.TokenName = idOrName(q.Token)
 	p.ProviderID, p.Provider = idOrName(q.Provider)
 	if p.OwnerID, ok, err = t.owner(ctx, q.Owner); err != nil || !ok {

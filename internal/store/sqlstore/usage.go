@@ -9,6 +9,7 @@ import (
 )
 
 func (t interceptions) Usage(ctx context.Context, by store.UsageGroup, q store.InterceptionQuery) ([]store.Usage, error) {
+	q.Before = store.InterceptionMark{}
 	p, ok, err := t.params(ctx, q)
 	if err != nil || !ok {
 		return nil, err
