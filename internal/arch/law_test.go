@@ -68,7 +68,7 @@ var law = map[string]rule{
 	// The gateway. Of these only routing knows the store, to compile from it.
 	"internal/gateway": {
 		own: []string{
-			"internal/breaker", "internal/journal", "internal/keypool", "internal/netguard", "internal/quota", "internal/registry", "internal/routing", "internal/secret",
+			"internal/breaker", "internal/journal", "internal/keypool", "internal/nesting", "internal/netguard", "internal/quota", "internal/registry", "internal/routing", "internal/secret",
 			"internal/token", "internal/translate", "internal/transport", "internal/upstream", "internal/upstream/anthropic", "internal/upstream/azure", "internal/upstream/bedrock", "internal/upstream/gemini", "internal/upstream/openai", "internal/usage", "internal/websocket",
 		},
 		modules: []string{uuid, gjson},
@@ -89,7 +89,7 @@ var law = map[string]rule{
 	"internal/upstream/openai":          {own: []string{"internal/secret", "internal/upstream"}},
 	"internal/mockupstream":             {own: []string{"internal/secret"}, modules: []string{gjson}},
 	"internal/upstream/azure":           {own: []string{"internal/secret", "internal/upstream", "internal/upstream/openai"}},
-	"internal/upstream/gemini":          {own: []string{"internal/secret", "internal/upstream"}, modules: []string{gjson}},
+	"internal/upstream/gemini":          {own: []string{"internal/nesting", "internal/secret", "internal/upstream"}, modules: []string{gjson}},
 	"internal/upstream/bedrock":         {own: []string{"internal/nesting", "internal/secret", "internal/upstream", "internal/upstream/anthropic"}, modules: []string{aws, gjson}},
 	"internal/mockupstream/mockazure":   {own: []string{"internal/secret"}, modules: []string{gjson}, forTests: true},
 	"internal/mockupstream/mockproxy":   {forTests: true},

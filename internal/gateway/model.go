@@ -9,6 +9,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/gatehousehq/gatehouse/internal/nesting"
 	"github.com/gatehousehq/gatehouse/internal/token"
 	"github.com/gatehousehq/gatehouse/internal/upstream"
 )
@@ -155,8 +156,7 @@ type span struct{ from, to int }
 
 // findString is soleString, and says where the value stands.
 func findString(body []byte, name string) (string, span, bool) {
-	// Not gjson's own check: that one recurses as deep as the body is nested.
-	if !json.Valid(body) {
+	if !nesting.Valid(body) {
 		return "", span{}, false
 	}
 	doc := gjson.ParseBytes(body)

@@ -1,11 +1,12 @@
 package gateway
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/gatehousehq/gatehouse/internal/nesting"
 )
 
 // silent are the events of clients that ask no model for anything.
@@ -16,7 +17,7 @@ var silent = []string{"response.cancel", "response.processed"}
 // none may name another, at whatever depth: the model of a transcription is in the
 // settings of a session.
 func mayPass(message []byte, allowed func(model string) bool, eachNames bool) bool {
-	if !json.Valid(message) {
+	if !nesting.Valid(message) {
 		return false
 	}
 	doc := gjson.ParseBytes(message)

@@ -158,7 +158,7 @@ func object(arguments lit) string {
 	if s == "" {
 		return "{}"
 	}
-	if nesting.Within([]byte(s), nesting.Max) && gjson.Valid(s) && s[0] == '{' {
+	if nesting.Valid(s) && s[0] == '{' {
 		return s
 	}
 	return `{"INVALID_JSON":"` + string(escape(s)) + `"}`

@@ -127,7 +127,7 @@ func (s *Stream) event(data []byte) {
 
 // lastEvent reads an event whose end did not come, if it is whole.
 func (s *Stream) lastEvent(data []byte) {
-	if bytes.Equal(data, lastOfChat) || nesting.Within(data, nesting.Max) && gjson.ValidBytes(data) {
+	if bytes.Equal(data, lastOfChat) || nesting.Valid(data) {
 		s.event(data)
 	}
 }

@@ -199,7 +199,7 @@ func (t *Translation) Response(body []byte) ([]byte, error) {
 
 // parse returns a body that is a JSON object.
 func parse(body []byte) (gjson.Result, bool) {
-	if !nesting.Within(body, nesting.Max) || !gjson.ValidBytes(body) {
+	if !nesting.Valid(body) {
 		return gjson.Result{}, false
 	}
 	doc := gjson.ParseBytes(body)

@@ -39,7 +39,7 @@ var (
 func ParseObject(body []byte) (Object, error) {
 	o := Object{Text: body}
 	root := gjson.ParseBytes(body)
-	if !nesting.Within(body, nesting.Max) || !gjson.ValidBytes(body) || !root.IsObject() {
+	if !nesting.Valid(body) || !root.IsObject() {
 		return o, errNotObject
 	}
 	seen := map[string]bool{}

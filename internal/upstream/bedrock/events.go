@@ -97,7 +97,7 @@ func (e *events) chunk() (err error) {
 		return errEvent
 	}
 	e.data, err = base64.StdEncoding.AppendDecode(e.data[:0], []byte(encoded.Str))
-	if err != nil || !nesting.Within(e.data, nesting.Max) || !gjson.ValidBytes(e.data) {
+	if err != nil || !nesting.Valid(e.data) {
 		return errEvent
 	}
 	kind := gjson.GetBytes(e.data, "type").Str

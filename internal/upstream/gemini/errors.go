@@ -1,7 +1,6 @@
 package gemini
 
 import (
-	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/gatehousehq/gatehouse/internal/nesting"
 	"github.com/gatehousehq/gatehouse/internal/upstream"
 )
 
@@ -30,7 +30,7 @@ type failure struct {
 // parse reads {"error":{"code","message","status","details":[…]}}. A stream that
 // is not of events has its error in a list.
 func parse(body []byte) failure {
-	if !json.Valid(body) { // gjson's own check recurses as deep as a body is nested
+	if !nesting.Valid(body) {
 		return failure{}
 	}
 	doc := gjson.ParseBytes(body)
