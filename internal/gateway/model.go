@@ -156,24 +156,19 @@ type span struct{ from, to int }
 
 // findString is soleString, and says where the value stands.
 func findString(body []byte, name string) (string, span, bool) {
-	if !nesting.Valid(body) {
-		return "", span{}, false
-	}
-	doc := gjson.ParseBytes(body)
-	if !doc.IsObject() {
-		return "", span{}, false
-	}
 	var sole gjson.Result
 	found, clear := 0, true
-	doc.ForEach(func(key, value gjson.Result) bool {
-		if strings.EqualFold(key.Str, name) {
-			found++
-			clear = clear && key.Raw == `"`+name+`"` && value.Type == gjson.String
-			sole = value
+	valid := nesting.Members(body, func(key, value nesting.Span) {
+		written := body[key.From:key.To]
+		if !strings.EqualFold(gjson.ParseBytes(written).Str, name) {
+			return
 		}
-		return clear
+		found++
+		clear = clear && string(written) == `"`+name+`"` && body[value.From] == '"'
+		sole = gjson.ParseBytes(body[value.From:value.To])
+		sole.Index = value.From
 	})
-	if found != 1 || !clear {
+	if !valid || found != 1 || !clear {
 		return "", span{}, false
 	}
 	s, ok := plainString(sole)

@@ -1,4 +1,4 @@
 package nesting
 
 // ValidWithin is [Valid] with another limit.
-func ValidWithin(b []byte, limit int) bool { return valid(b, limit) }
+func ValidWithin(b []byte, limit int) bool { return valid(b, limit, nil) }

@@ -17,12 +17,21 @@ const Max = 1000
 
 // Valid reports whether b is one JSON value, with no more than [Max] brackets open
 // anywhere in it.
-func Valid[T []byte | string](b T) bool { return valid(b, Max) }
+func Valid[T []byte | string](b T) bool { return valid(b, Max, nil) }
 
-// valid is Valid with another limit, which is no more than Max.
-func valid[T []byte | string](b T, limit int) bool {
+// A Span is where something stands: b[From:To].
+type Span struct{ From, To int }
+
+// Members is Valid, and calls each for the members of the outermost object, if that
+// is what b is: with the name, quotes and escapes included, and with the value. What
+// it was told counts only if b turns out to be valid.
+func Members(b []byte, each func(name, value Span)) bool { return valid(b, Max, each) }
+
+// valid is Members with another limit, which is no more than Max; each may be nil.
+func valid[T []byte | string](b T, limit int, each func(name, value Span)) bool {
 	var objects [(Max + 63) / 64]uint64 // a set bit is an object that is open at that depth
 	depth := 0
+	var of, value int // where the member of the outermost object begins that is read, and its value
 	i := space(b, 0)
 	for {
 		if i >= len(b) {
@@ -45,8 +54,12 @@ func valid[T []byte | string](b T, limit int) bool {
 				continue
 			}
 			objects[word] |= bit
+			begun := i
 			if i = name(b, i); i < 0 {
 				return false
+			}
+			if depth == 1 {
+				of, value = begun, i
 			}
 			continue
 		case '"':
@@ -65,6 +78,9 @@ func valid[T []byte | string](b T, limit int) bool {
 		}
 		// A value is over. So may be what it is in.
 		for more := false; !more; {
+			if each != nil && depth == 1 && objects[0]&1 == 1 {
+				each(Span{of, text(b, of+1)}, Span{value, i})
+			}
 			i = space(b, i)
 			if depth == 0 || i == len(b) {
 				return depth == 0 && i == len(b)
@@ -74,11 +90,15 @@ func valid[T []byte | string](b T, limit int) bool {
 			case b[i] == ',':
 				more = true
 				i = space(b, i+1)
-				if object {
-					i = name(b, i)
+				if !object {
+					break
 				}
-				if i < 0 {
+				begun := i
+				if i = name(b, i); i < 0 {
 					return false
+				}
+				if depth == 1 {
+					of, value = begun, i
 				}
 			case object && b[i] == '}', !object && b[i] == ']':
 				depth--

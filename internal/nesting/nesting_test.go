@@ -3,6 +3,7 @@ package nesting_test
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,7 +75,35 @@ func FuzzValid(f *testing.F) {
 		if got := nesting.ValidWithin(doc, limit); got != want {
 			t.Fatalf("%q: got %t for %d", doc, got, limit)
 		}
+		var members []string
+		valid := nesting.Members(doc, func(name, value nesting.Span) {
+			members = append(members, string(doc[name.From:name.To]), string(doc[value.From:value.To]))
+		})
+		if want := membersOf(doc); valid != nesting.Valid(doc) || valid && !slices.Equal(members, want) {
+			t.Fatalf("%q: %t, members %q, want %q", doc, valid, members, want)
+		}
 	})
+}
+
+// membersOf returns the names, as they are written, and values of an object.
+func membersOf(doc []byte) (members []string) {
+	dec := json.NewDecoder(bytes.NewReader(doc))
+	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
+		return nil
+	}
+	for dec.More() {
+		from := dec.InputOffset()
+		if _, err := dec.Token(); err != nil {
+			return nil
+		}
+		var value json.RawMessage
+		name := bytes.TrimLeft(doc[from:dec.InputOffset()], ", \t\r\n")
+		if dec.Decode(&value) != nil {
+			return nil
+		}
+		members = append(members, string(name), string(value))
+	}
+	return members
 }
 
 // depthOf returns how deep a document is nested.
