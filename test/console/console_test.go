@@ -71,6 +71,10 @@ func TestConsole(t *testing.T) {
 			driveMany(t, &world{bin: bin, browser: browser, databaseURL: storetest.NewPostgres(t)}, n)
 		})
 	}
+	t.Run("SQLite/oidc", func(t *testing.T) {
+		t.Parallel()
+		testOIDC(t, bin, browser)
+	})
 	for _, s := range scripts {
 		t.Run("SQLite/"+s.name, func(t *testing.T) {
 			t.Parallel()

@@ -31,6 +31,7 @@ const (
 type world struct {
 	bin, browser, databaseURL string
 	dir                       string // that of the server; made if it is ""
+	flags                     []string
 
 	upstream string
 	mu       sync.Mutex
@@ -65,7 +66,7 @@ func start(t *testing.T, w *world) *world {
 
 // begin starts the server at an address.
 func (w *world) begin(ctx context.Context, address string) error {
-	srv, err := realserver.Start(ctx, realserver.Config{Binary: w.bin, Dir: w.dir, DatabaseURL: w.databaseURL, Address: address})
+	srv, err := realserver.Start(ctx, realserver.Config{Binary: w.bin, Dir: w.dir, DatabaseURL: w.databaseURL, Address: address, Flags: w.flags})
 	if err == nil {
 		w.srv = srv
 	}

@@ -47,13 +47,37 @@ export async function signIn(body: Credentials): Promise<void> {
   set({ who: await ok(api.POST('/api/v1/session', { body })), ended: false })
 }
 
+/** Methods are the ways to sign in that the server has. */
+export type Methods = Schemas['SignInMethods']
+
+export const methods = (): Promise<Methods> => ok(api.GET('/api/v1/session/methods'))
+
+/** goTo leaves for an identity provider, to come back to where it was. */
+export function goTo(provider: string): void {
+  location.assign(`/api/v1/session/oidc/${provider}?return=${encodeURIComponent(location.pathname + location.search)}`)
+}
+
+/** takeFailure returns why an identity provider let nobody in, once: it goes from the address. */
+export function takeFailure(): string | null {
+  const query = new URLSearchParams(location.search)
+  const reason = query.get('sign_in_failed')
+  if (reason !== null) {
+    query.delete('sign_in_failed')
+    history.replaceState(history.state, '', location.pathname + (query.size > 0 ? `?${query}` : ''))
+  }
+  return reason
+}
+
+/** signOut ends the session, and leaves for the identity provider if that was what it began with. */
 export async function signOut(): Promise<void> {
+  const provider = state.who?.session?.provider
   try {
     await ok(api.DELETE('/api/v1/session'))
   } catch (e) {
     if (asProblem(e).status !== 401) throw e
   }
   set({ who: null, ended: false })
+  if (provider) location.assign(`/api/v1/session/oidc/${provider}/end`)
 }
 
 export const useSession = () => useSyncExternalStore(subscribe, () => state)

@@ -42,6 +42,9 @@ type Config struct {
 	RedirectURIs, AfterLogout []string
 	// InParams has the client say who it is in the form, in place of a header.
 	InParams bool
+	// Host is what the issuer is called, in place of 127.0.0.1: for browsers, localhost is
+	// another site.
+	Host string
 	// Algorithm signs: RS256 (default) or ES256.
 	Algorithm string
 	// Now is the clock; nil is [time.Now].
@@ -110,6 +113,9 @@ func New(t testing.TB, cfg Config) *Server {
 	srv := httptest.NewServer(s.handler())
 	t.Cleanup(srv.Close)
 	s.URL = srv.URL
+	if cfg.Host != "" {
+		s.URL = strings.Replace(srv.URL, "127.0.0.1", cfg.Host, 1)
+	}
 	return s
 }
 

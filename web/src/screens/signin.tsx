@@ -1,8 +1,8 @@
 import { useQueryClient } from '@tanstack/react-query'
-import { useState, type ReactNode } from 'react'
+import { useEffect, useState, type ReactNode } from 'react'
 import { api, ok } from '../api/client'
 import { Mark } from '../shell'
-import { load, signIn, signOut, useSession } from '../session'
+import { goTo, load, methods, signIn, signOut, takeFailure, useSession, type Methods } from '../session'
 import { s } from '../strings'
 import { Button, SecretField, TextField } from '../ui/basics'
 import { Form, useSend } from '../ui/dialog'
@@ -16,14 +16,26 @@ const Gate = ({ title, children }: { title: string; children: ReactNode }) => (
   </div>
 )
 
+/** failure is read when the page is loaded, before anything else looks at the address. */
+const failure = takeFailure()
+
+/** why says in words why an identity provider let nobody in: what stands in an address may be anything. */
+const why = (reason: string) => (Object.hasOwn(s.signIn.reasons, reason) ? s.signIn.reasons[reason as keyof typeof s.signIn.reasons] : s.signIn.reasons.error)
+
 /** SignIn stands in the place of every screen until somebody is signed in; the address stays. */
 export function SignIn() {
   const { ended } = useSession()
   const queries = useQueryClient()
   const [byToken, setByToken] = useState(false)
+  const [failed, setFailed] = useState(failure)
+  const [ways, setWays] = useState<Methods | null>(null)
+  useEffect(() => { // without an answer there is the form
+    methods().then(setWays, () => undefined)
+  }, [])
   const [form, setForm] = useState({ name: '', password: '', token: '' })
   const run = useSend(async () => {
     queries.clear()
+    setFailed(null)
     await signIn(byToken ? { token: form.token.trim() } : { name: form.name, password: form.password })
   })
   const change = (part: Partial<typeof form>) => setForm((f) => ({ ...f, ...part }))
@@ -31,6 +43,8 @@ export function SignIn() {
   return (
     <Gate title={s.signIn.title}>
       {ended && <p className="note" role="status">{s.signIn.ended}</p>}
+      {failed !== null && !ended && <p className="refusal" role="alert">{s.signIn.failed} {why(failed)}</p>}
+      {ways?.oidc.map((p) => <Button key={p.name} className="by" onClick={() => goTo(p.name)}>{s.signIn.by(p.display_name)}</Button>)}
       <Form action={s.signIn.action} busy={run.busy} problem={run.problem} shown={byToken ? ['token'] : ['name', 'password']} onSend={() => void run.send()}>
         {byToken ? <SecretField label={s.signIn.token} value={form.token} onValue={(token) => change({ token })} error={e('token')} hint={s.signIn.tokenHint} autoFocus /> : (
           <>
