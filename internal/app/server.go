@@ -41,7 +41,6 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/lastuse"
 	"github.com/gatehousehq/gatehouse/internal/metrics"
 	"github.com/gatehousehq/gatehouse/internal/netguard"
-	"github.com/gatehousehq/gatehouse/internal/oidc"
 	"github.com/gatehousehq/gatehouse/internal/rbac"
 	"github.com/gatehousehq/gatehouse/internal/recorder"
 	"github.com/gatehousehq/gatehouse/internal/rotation"
@@ -69,7 +68,6 @@ const (
 	maxHeader      = 64 << 10
 	readyTime      = 2 * time.Second
 	applyTime      = 10 * time.Second // for putting a change into force
-	oidcHeaderTime = 10 * time.Second // for the head of an answer of an identity provider
 	socketTime     = 5 * time.Second  // for WebSockets to end once they are told
 )
 
@@ -340,21 +338,6 @@ func (s *Server) fault(providerName string) string {
 		}
 	}
 	return p.Fault
-}
-
-// identityProviders returns those that people sign in by. They are reached as providers
-// are, each by way of its own authorities, and not before somebody wants to.
-func (s *Server) identityProviders() []*oidc.Provider {
-	var out []*oidc.Provider
-	for _, p := range s.cfg.OIDC {
-		t := transport.New(transport.Config{
-			Policy: s.policy(), ResponseHeaderTimeout: oidcHeaderTime, MaxResponseHeaderBytes: maxHeader, MaxIdlePerHost: 2, MaxIdle: 4,
-			TLS: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: p.CA},
-		})
-		s.idps = append(s.idps, t)
-		out = append(out, oidc.New(p.Config, t, s.now))
-	}
-	return out
 }
 
 // metrics returns what hands the page for Prometheus to who may see it.

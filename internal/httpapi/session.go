@@ -129,9 +129,8 @@ func (a *api) status(ctx context.Context, who store.Actor) (client.SignedIn, err
 func (a *api) sessionOf(who store.Actor) func(store.Session) client.Session {
 	now := a.Now()
 	return func(s store.Session) client.Session {
-		end, method := a.Sessions.End(s), string(s.Method)
-		provider, byProvider := s.Method.Provider()
-		if byProvider {
+		end, method, provider := a.Sessions.End(s), string(s.Method), s.Method.Provider()
+		if provider != "" {
 			method = "oidc"
 		}
 		return client.Session{

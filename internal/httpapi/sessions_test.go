@@ -94,7 +94,7 @@ func TestSignInByPassword(t *testing.T) {
 				t.Errorf("%s: the cookie %v", c.name, got)
 			}
 			st := decode[client.SignedIn](t, a)
-			if st.Session == nil || !st.Session.Current || !st.Session.Active || st.Session.Method != "password" || !st.PasswordSet || st.New ||
+			if st.Session == nil || !st.Session.Current || !st.Session.Active || st.Session.Method != "password" || st.Session.Provider != "" || !st.PasswordSet || st.New ||
 				!slices.Equal(st.Roles, []string{"owner"}) || len(st.Permissions) < 30 || !got.Expires.Equal(st.Session.ExpiresAt.Truncate(time.Second)) ||
 				st.Session.EndsAt.Sub(st.Session.CreatedAt) != 12*time.Hour || st.Session.ExpiresAt.Sub(st.Session.CreatedAt) != 7*24*time.Hour {
 				t.Errorf("%s: %+v", c.name, st)

@@ -73,9 +73,12 @@ const oidcMethod = "oidc:"
 // SignedInByOIDC returns the method of signing in by the identity provider of that name.
 func SignedInByOIDC(provider string) SignInMethod { return SignInMethod(oidcMethod + provider) }
 
-// Provider returns the name of the identity provider, and false if it was none.
-func (m SignInMethod) Provider() (string, bool) {
-	return strings.CutPrefix(string(m), oidcMethod)
+// Provider returns the name of the identity provider, and "" if it was none.
+func (m SignInMethod) Provider() string {
+	if name, ok := strings.CutPrefix(string(m), oidcMethod); ok {
+		return name
+	}
+	return ""
 }
 
 // A Person is a user with all that it takes to let them in.

@@ -69,8 +69,8 @@ func TestAnotherSubjectEndsSessions(t *testing.T) {
 		if n := change(func(u *store.User) { u.Name = "renamed" }); n != 1 {
 			t.Errorf("another name leaves %d sessions", n)
 		}
-		if p, ok := session.Method.Provider(); p != "acme" || !ok {
-			t.Errorf("it was signed in by %q", session.Method)
+		if p, none := session.Method.Provider(), store.SignedInByPassword.Provider(); p != "acme" || none != "" {
+			t.Errorf("the providers are %q and %q", p, none)
 		}
 		if n := change(func(u *store.User) { u.Subject = "2" }); n != 0 {
 			t.Errorf("another subject leaves %d sessions", n)
