@@ -75,6 +75,9 @@ func (h *house) journey() {
 	for _, s := range steps {
 		s.do(h)
 	}
+	if !h.byProvider {
+		h.t.Error("nobody was signed in by an identity provider")
+	}
 	h.rotated()
 	for _, s := range calls {
 		s.do(h)

@@ -23,6 +23,7 @@ import (
 	"github.com/gatehousehq/gatehouse/client"
 	"github.com/gatehousehq/gatehouse/internal/app"
 	"github.com/gatehousehq/gatehouse/internal/config"
+	"github.com/gatehousehq/gatehouse/internal/oidc/oidctest"
 	"github.com/gatehousehq/gatehouse/internal/store/storetest"
 )
 
@@ -41,6 +42,9 @@ type house struct {
 
 	openai, anthropic *vendor
 	hook, proxy       *httptest.Server
+	idp               *oidctest.Server
+	clientSecret      string // at the identity provider
+	byProvider        bool   // whether somebody was signed in by it
 	faults            *faults
 	http              *http.Client
 
@@ -132,7 +136,7 @@ func (h *house) config(dir string, flags ...string) (config.Config, error) {
 	if err := fs.Parse(append(all, flags...)); err != nil {
 		return cfg, err
 	}
-	return cfg, cfg.Load(fs, func(string) (string, bool) { return "", false })
+	return cfg, cfg.Load(fs, h.lookup)
 }
 
 func (h *house) options() app.Options {
@@ -145,6 +149,7 @@ func (h *house) options() app.Options {
 func (h *house) open(flags ...string) {
 	h.t.Helper()
 	cfg, err := h.config(h.dir, append([]string{
+		h.identityProvider(),
 		"--audit-checkpoints=stdout,file:" + filepath.Join(h.dir, "audit-checkpoints") + "," + h.hookURL(),
 	}, flags...)...)
 	if err != nil {

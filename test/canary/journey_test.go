@@ -35,6 +35,7 @@ var steps = []step{
 			h.api("POST", providers+"/"+name+"/purge", nil)
 		}
 	}},
+	{"sign in by an identity provider", signInByOIDC},
 	{"change a provider", func(h *house) {
 		name := h.add("openai", h.openai.URL+"/v1", h.vault.one("key of an OpenAI provider"))
 		h.api("PATCH", providers+"/"+name, object{"display_name": "Of the canary", "enabled": false})

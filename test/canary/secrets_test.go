@@ -57,6 +57,9 @@ var secretKinds = []secretKind{
 	{"secret in the URL of a webhook", plain("", letters, 40), []string{"webhook head"}, ""},
 	{"age identity", plain("AGE-SECRET-KEY-1", bech32, 58), nil, "program"},
 	{"private key of TLS", newTLSKey, nil, ""},
+	{"client secret of an identity provider", plain("", letters, 40), nil, ""},
+	{"authorization code", plain("", capitals, 26), nil, ""},
+	{"ID token", plain("", letters, 86), nil, ""}, // its signature: the rest is like others
 	{"prompt", odd("", 60), []string{"upstream requests/openai body", "upstream requests/anthropic body"}, ""},
 	{"answer", odd("", 60), []string{"gateway answers"}, ""},
 	{"query of a gateway request", plain("", letters, 40), []string{"upstream requests/openai head", "upstream requests/anthropic head"}, ""},
