@@ -10,6 +10,7 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/keypool"
 	"github.com/gatehousehq/gatehouse/internal/routing"
 	"github.com/gatehousehq/gatehouse/internal/secret"
+	"github.com/gatehousehq/gatehouse/internal/store"
 )
 
 // providerKeys are the provider keys as the gateway has them, for the API to ask
@@ -86,6 +87,16 @@ func (k providerKeys) testSecret(ctx context.Context, providerName string, s sec
 		return client.KeyTest{Class: "not_in_force", Message: "This replica does not have the provider yet. Try again in a second."}
 	}
 	return keyTest(k.gw.Check(ctx, p, &routing.Key{Secret: s}))
+}
+
+// testDraft tries a provider that is not stored with a key, or without if it is zero.
+// Neither the table nor the pool hears of it.
+func (k providerKeys) testDraft(ctx context.Context, rec store.Provider, document []byte, s secret.Text) client.KeyTest {
+	var key *routing.Key
+	if !s.IsZero() {
+		key = &routing.Key{Secret: s}
+	}
+	return keyTest(k.gw.Check(ctx, routing.Draft(rec, document), key))
 }
 
 func keyTest(c gateway.Check) client.KeyTest {

@@ -299,7 +299,7 @@ func (s *Server) handler(o Options) http.Handler {
 		Auth:     s.tokens,
 		Sessions: s.sessions, OnPassword: func(ctx context.Context, _ string) { s.dropNeedlessOwnerToken(ctx) },
 		Rules:    s.rules(),
-		KeyState: keys.state, TestKey: keys.test, TestSecret: keys.testSecret,
+		KeyState: keys.state, TestKey: keys.test, TestSecret: keys.testSecret, TestDraft: keys.testDraft,
 		Drain: func(ctx context.Context, keyID string) bool {
 			return s.keys.Drain(ctx, keyID, s.table.Current().Generation)
 		},

@@ -42,9 +42,11 @@ type Config struct {
 	// KeyState says what the gateway thinks of a key of a provider.
 	KeyState func(providerName, keyID string) KeyState
 	// TestKey tries a key of a provider with it; "" is none, for a provider without
-	// keys. TestSecret tries one that is not stored.
+	// keys. TestSecret tries one that is not stored, and TestDraft one with a provider
+	// that is not either; zero is none.
 	TestKey    func(ctx context.Context, providerName, keyID string) client.KeyTest
 	TestSecret func(ctx context.Context, providerName string, key secret.Text) client.KeyTest
+	TestDraft  func(ctx context.Context, p store.Provider, settings []byte, key secret.Text) client.KeyTest
 	// Drain waits until no request uses a key that was switched off, or ctx is done,
 	// and reports whether that is so.
 	Drain func(ctx context.Context, keyID string) bool

@@ -155,6 +155,13 @@ func unheard(t *testing.T, cfg sqlstore.Config, more ...func(*httpapi.Config)) *
 			}
 			return client.KeyTest{OK: true, Class: "ok", Status: 200, LatencyMS: 1, Message: "fine"}
 		},
+		TestDraft: func(_ context.Context, p store.Provider, _ []byte, _ secret.Text) client.KeyTest {
+			s.tried.Add(1)
+			if fn := s.test.Load(); fn != nil {
+				return (*fn)(p.Name, "")
+			}
+			return client.KeyTest{OK: true, Class: "ok", Status: 200, LatencyMS: 1, Message: "fine"}
+		},
 		Drain: func(ctx context.Context, keyID string) bool {
 			if fn := s.drain.Load(); fn != nil {
 				return (*fn)(ctx, keyID)

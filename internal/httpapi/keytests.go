@@ -34,6 +34,12 @@ func (a *api) registerKeyTests() {
 		Errors:      []int{404},
 	}, a.testProvider)
 	register(a, huma.Operation{
+		OperationID: "test-new-provider", Method: http.MethodPost, Path: providersPath + "/test", Tags: []string{"Providers"},
+		Summary:     "Try a provider before it is added",
+		Description: "Takes what adding it takes, and refuses what that refuses. Then lists the models of the provider with each of the keys, and says what came of it. Nothing is stored. It takes the permission to add the provider.",
+		Errors:      []int{400, 409, 413, 415},
+	}, a.testNewProvider)
+	register(a, huma.Operation{
 		OperationID: "rotate-provider-key", Method: http.MethodPost, Path: keysPath + "/{id}/rotate", Tags: []string{"Provider keys"},
 		Summary:     "Put another key in the place of one",
 		Description: "Tries the new key; if it is not accepted nothing changes. Then the new key takes the position, weight and label of the old one, which gets no more requests; when those under way are over, or drain_seconds are, the old one is removed. No request fails for it.",
@@ -59,21 +65,60 @@ func (a *api) testProvider(ctx context.Context, who store.Actor, in *ProviderPat
 		t := a.testKey(ctx, p.Name, "")
 		return &testProviderOutput{client.ProviderTest{OK: t.OK, Keys: []client.KeyTest{t}}}, nil
 	}
-	out := client.ProviderTest{OK: true, Keys: make([]client.KeyTest, len(keys))}
+	out := client.ProviderTest{OK: true, Keys: tryAll(keys, func(k store.ProviderKey) client.KeyTest {
+		t := a.testKey(ctx, p.Name, k.ID)
+		t.KeyID, t.Label, t.Hint = k.ID, k.Label, k.Hint
+		return t
+	})}
+	for i, t := range out.Keys {
+		out.OK = out.OK && (t.OK || keys[i].Disabled)
+	}
+	return &testProviderOutput{out}, nil
+}
+
+// tryAll tries keys, several at a time, and returns what came of each.
+func tryAll[K any](keys []K, try func(K) client.KeyTest) []client.KeyTest {
+	out := make([]client.KeyTest, len(keys))
 	var work sync.WaitGroup
 	free := make(chan struct{}, testsAtOnce)
 	for i, k := range keys {
 		free <- struct{}{}
 		work.Go(func() {
 			defer func() { <-free }()
-			t := a.testKey(ctx, p.Name, k.ID)
-			t.KeyID, t.Label, t.Hint = k.ID, k.Label, k.Hint
-			out.Keys[i] = t
+			out[i] = try(k)
 		})
 	}
 	work.Wait()
-	for i, t := range out.Keys {
-		out.OK = out.OK && (t.OK || keys[i].Disabled)
+	return out
+}
+
+// testNewProvider tries a provider that is not stored. What can be refused is refused
+// before a key leaves for it.
+func (a *api) testNewProvider(ctx context.Context, who store.Actor, in *createProviderInput) (*testProviderOutput, error) {
+	n := in.provider()
+	var p store.Provider
+	err := a.DB.Update(ctx, who, func(tx store.Tx) (err error) {
+		if p, err = a.Rules.Create(ctx, tx, n); err != nil {
+			return err
+		}
+		return errRehearsed
+	})
+	if !errors.Is(err, errRehearsed) {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, testTime)
+	defer cancel()
+	keys := n.APIKeys
+	if len(keys) == 0 {
+		keys = []secret.Text{{}}
+	}
+	out := client.ProviderTest{OK: true, Keys: tryAll(keys, func(k secret.Text) client.KeyTest {
+		ctx, cancel := context.WithTimeout(ctx, keyTestTime)
+		defer cancel()
+		return a.TestDraft(ctx, p, n.Settings, k)
+	})}
+	for _, t := range out.Keys {
+		out.OK = out.OK && t.OK
 	}
 	return &testProviderOutput{out}, nil
 }

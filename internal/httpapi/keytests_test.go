@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehousehq/gatehouse/client"
+	"github.com/gatehousehq/gatehouse/internal/store"
 )
 
 func TestTestTriesEveryKey(t *testing.T) {
@@ -142,6 +143,55 @@ func TestARotationThatIsRefusedChangesNothing(t *testing.T) {
 		}
 		if after := s.dump(t); after != before {
 			t.Errorf("the database changed:\n%s", cmp.Diff(before, after))
+		}
+	})
+}
+
+// A provider is tried before it is added by whoever may add it, and nothing of it stays.
+func TestAProviderIsTriedBeforeItIsAdded(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *server) {
+		s.provider(t, "p", "1")
+		refused := client.KeyTest{Class: "key_refused", Status: 401, Message: "refused"}
+		fn := func(string, string) client.KeyTest { return refused }
+		mayNot := s.with(t, s.owner, store.APIKey{Scopes: store.SetOf("ai_provider:read", "ai_provider:update", "ai_provider_key:read")})
+		may := s.with(t, s.owner, store.APIKey{Scopes: store.SetOf("ai_provider:read", "ai_provider:create", "ai_provider_key:read", "ai_provider_key:create")})
+		before, tried := s.dump(t), s.tried.Load()
+		body := func(name, more string) string {
+			return `{"type":"openai","name":"` + name + `","base_url":"` + vendor + `"` + more + `}`
+		}
+		keys := `,"api_keys":["` + s.key("2") + `","` + s.key("3") + `"]`
+		a := s.want(t, http.StatusOK, "POST", providers+"/test", body("new", keys))
+		if got := decode[client.ProviderTest](t, a); !got.OK || len(got.Keys) != 2 || s.tried.Load() != tried+2 {
+			t.Errorf("with two keys: %+v", got)
+		}
+		if got := decode[client.ProviderTest](t, s.want(t, http.StatusOK, "POST", providers+"/test", body("new", ""))); !got.OK || len(got.Keys) != 1 {
+			t.Errorf("without keys: %+v", got)
+		}
+		s.test.Store(&fn)
+		if got := decode[client.ProviderTest](t, s.want(t, http.StatusOK, "POST", providers+"/test", body("new", keys))); got.OK || got.Keys[0].Class != "key_refused" {
+			t.Errorf("with keys that are refused: %+v", got)
+		}
+		tried = s.tried.Load()
+		refusal(t, mayNot.call(t, "POST", providers+"/test", body("new", keys)), http.StatusForbidden)
+		for name, b := range map[string]string{
+			"a key twice":           body("new", `,"api_keys":["`+s.key("2")+`","`+s.key("2")+`"]`),
+			"what is no URL":        `{"type":"openai","name":"new","base_url":"ftp://example.org"}`,
+			"a metadata address":    `{"type":"openai","name":"new","base_url":"http://169.254.169.254/v1"}`,
+			"settings of elsewhere": body("new", `,"settings":{"_type":"nobody","_version":1}`),
+		} {
+			if a := s.call(t, "POST", providers+"/test", b); a.status != http.StatusUnprocessableEntity && a.status != http.StatusConflict {
+				t.Errorf("%s: %d %s", name, a.status, a.text())
+			}
+		}
+		s.want(t, http.StatusConflict, "POST", providers+"/test", body("p", keys))
+		if s.tried.Load() != tried {
+			t.Error("what is refused was tried all the same")
+		}
+		may.want(t, http.StatusOK, "POST", providers+"/test", body("new", keys))
+		s.want(t, http.StatusNotFound, "GET", providers+"/test", "")
+		if after := s.dump(t); after != before {
+			t.Errorf("the test changed the database:\n%s", cmp.Diff(before, after))
 		}
 	})
 }

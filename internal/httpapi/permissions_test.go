@@ -38,6 +38,7 @@ func routesOf(t *testing.T, s *server, n int) []route {
 	return []route{
 		{"GET", providers, providers, ""},
 		{"POST", providers, providers, fmt.Sprintf(`{"type":"openai","name":"new%d","base_url":"%s","api_keys":["k"]}`, n, vendor)},
+		{"POST", providers + "/test", providers + "/test", fmt.Sprintf(`{"type":"openai","name":"tried%d","base_url":"%s","api_keys":["t"]}`, n, vendor)},
 		{"GET", providers + "/{provider}", one, ""},
 		{"POST", providers + "/{provider}/test", one + "/test", ""},
 		{"POST", providers + "/{provider}/keys/{id}/rotate", providers + "/" + p.ID + "/keys/" + p.APIKeys[0].ID + "/rotate", `{"api_key":"` + s.key(fmt.Sprint("e", n)) + `"}`},

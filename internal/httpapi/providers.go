@@ -140,7 +140,7 @@ type createProviderInput struct {
 	}
 }
 
-func (a *api) createProvider(ctx context.Context, who store.Actor, in *createProviderInput) (*providerOutput, error) {
+func (in *createProviderInput) provider() catalog.NewProvider {
 	b := in.Body
 	n := catalog.NewProvider{
 		Type: b.Type, Name: b.Name, Enabled: b.Enabled == nil || *b.Enabled, BaseURL: b.BaseURL,
@@ -149,9 +149,13 @@ func (a *api) createProvider(ctx context.Context, who store.Actor, in *createPro
 	if b.DisplayName != nil {
 		n.DisplayName = *b.DisplayName
 	}
+	return n
+}
+
+func (a *api) createProvider(ctx context.Context, who store.Actor, in *createProviderInput) (*providerOutput, error) {
 	var rec providerRecord
 	err := a.DB.Update(ctx, who, func(tx store.Tx) error {
-		p, err := a.Rules.Create(ctx, tx, n)
+		p, err := a.Rules.Create(ctx, tx, in.provider())
 		if err != nil {
 			return err
 		}

@@ -79,13 +79,10 @@ func (c compiler) providerByID(id string) (*Provider, error) {
 
 // provider compiles one provider with its keys in order.
 func (c compiler) provider(rec store.Provider, keys []store.ProviderKey) (*Provider, error) {
-	p := &Provider{ID: rec.ID, Name: rec.Name, Dialect: Dialect(rec.Type), Enabled: rec.Enabled, Strategy: Strategy(rec.Strategy)}
-	base, err := url.Parse(rec.BaseURL)
-	if err != nil || base.Host == "" {
-		p.Fault = "its base_url is not a URL"
+	p := newProvider(rec)
+	if p.Fault != "" {
 		return p, nil
 	}
-	p.BaseURL = base
 	doc, err := c.settings(rec)
 	if err != nil {
 		if !errors.Is(err, store.ErrUnreadable) {
@@ -94,6 +91,59 @@ func (c compiler) provider(rec store.Provider, keys []store.ProviderKey) (*Provi
 		c.log.WarnContext(c.ctx, "provider settings unreadable", "provider", rec.Name, "provider_id", rec.ID, "error", err)
 		p.Fault, p.Unreadable = "its settings cannot be read; save them again", true
 	}
+	c.setUp(p, doc)
+	for _, k := range keys {
+		key := Key{ID: k.ID, Weight: uint32(max(0, k.Weight)), Disabled: k.Disabled, ExpiresAt: k.ExpiresAt}
+		opened, err := c.tx.Secrets.Open(c.ctx, &k)
+		switch {
+		case err == nil:
+			key.Secret = opened["api_key"]
+		case errors.Is(err, store.ErrUnreadable):
+			c.log.WarnContext(c.ctx, "provider key unreadable", "provider", rec.Name, "key_id", k.ID, "error", err)
+		default:
+			return nil, err
+		}
+		key.Unreadable = key.Secret.IsZero()
+		p.Keys = append(p.Keys, key)
+	}
+	return p, nil
+}
+
+// Draft compiles a provider that is not stored, without keys, as it will be once it
+// is stored with this settings document, or with none if it is empty. It has a fault
+// if its settings ask for AWS credentials that are got when they are needed.
+func Draft(rec store.Provider, document []byte) *Provider {
+	p := newProvider(rec)
+	if p.Fault != "" {
+		return p
+	}
+	var doc settings.Fields
+	if len(document) > 0 {
+		parsed, err := settings.Parse(string(rec.Type), document, "")
+		if err != nil {
+			p.Fault = "its settings cannot be read"
+			return p
+		}
+		doc = parsed.Fields
+	}
+	compiler{}.setUp(p, doc)
+	return p
+}
+
+// newProvider is a provider as its row has it.
+func newProvider(rec store.Provider) *Provider {
+	p := &Provider{ID: rec.ID, Name: rec.Name, Dialect: Dialect(rec.Type), Enabled: rec.Enabled, Strategy: Strategy(rec.Strategy)}
+	base, err := url.Parse(rec.BaseURL)
+	if err != nil || base.Host == "" {
+		p.Fault = "its base_url is not a URL"
+		return p
+	}
+	p.BaseURL = base
+	return p
+}
+
+// setUp takes over the settings, nil for none.
+func (c compiler) setUp(p *Provider, doc settings.Fields) {
 	pool := settings.PoolOf(doc)
 	p.Final, p.NoReplay, p.NoProbe = finalCauses(pool), !pool.Replays(), !pool.Probes()
 	p.NoBreaker, p.MaxConcurrency = !pool.Breaks(), pool.MaxConcurrency
@@ -112,21 +162,6 @@ func (c compiler) provider(rec store.Provider, keys []store.ProviderKey) (*Provi
 	default:
 		p.Headers = fields.Headers()
 	}
-	for _, k := range keys {
-		key := Key{ID: k.ID, Weight: uint32(max(0, k.Weight)), Disabled: k.Disabled, ExpiresAt: k.ExpiresAt}
-		opened, err := c.tx.Secrets.Open(c.ctx, &k)
-		switch {
-		case err == nil:
-			key.Secret = opened["api_key"]
-		case errors.Is(err, store.ErrUnreadable):
-			c.log.WarnContext(c.ctx, "provider key unreadable", "provider", rec.Name, "key_id", k.ID, "error", err)
-		default:
-			return nil, err
-		}
-		key.Unreadable = key.Secret.IsZero()
-		p.Keys = append(p.Keys, key)
-	}
-	return p, nil
 }
 
 // credentials gives a provider on Bedrock the AWS credentials that its settings ask

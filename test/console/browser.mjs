@@ -1,5 +1,5 @@
 // What the steps have to work with: a page that is watched, and checks.
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import assert from 'node:assert/strict'
 import { chromium } from 'playwright-core'
@@ -47,6 +47,24 @@ export async function accessible(page, name) {
 export async function fits(page, name) {
   const [has, is] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth])
   assert.ok(has <= is, `${name} is ${has} pixels wide in a window of ${is}`)
+}
+
+/** everyLook takes pictures of the screen in every width and scheme, where pictures are wanted. */
+export async function everyLook(page, name) {
+  if (!told.screenshots) return
+  const before = page.viewportSize()
+  mkdirSync(told.screenshots, { recursive: true })
+  for (const width of [360, 1280, 2560]) {
+    for (const colorScheme of ['light', 'dark']) {
+      await page.setViewportSize({ width, height: width === 2560 ? 1300 : 820 })
+      await page.emulateMedia({ colorScheme })
+      await fits(page, `${name} at ${width}`)
+      await accessible(page, `${name} at ${width} in ${colorScheme}`)
+      await page.screenshot({ path: `${told.screenshots}/${name}-${width}-${colorScheme}.png` })
+    }
+  }
+  await page.setViewportSize(before)
+  await page.emulateMedia({ colorScheme: null })
 }
 
 /** api asks the server beside the browser, with the owner's token. */

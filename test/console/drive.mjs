@@ -2,7 +2,7 @@
 // see, and then looks at the screen with axe and at what the browser logged.
 import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
-import { accessible, api, chat, fits, launch, models, open, told } from './browser.mjs'
+import { accessible, api, chat, everyLook, fits, launch, models, open, told } from './browser.mjs'
 
 const browser = await launch()
 const { context, page, faults } = await open(browser)
@@ -59,6 +59,7 @@ await step('a token that is none is refused beside the form', async () => {
 await step('the owner signs in, and an empty installation begins with the first steps', async () => {
   await signIn(page, { token: told.ownerToken })
   await sees('Welcome to your Gatehouse')
+  await everyLook(page, 'first-run')
 })
 
 await step('the owner sets a password, and a short one is refused beside its field', async () => {
@@ -100,6 +101,7 @@ await step('the first token is minted and stands in what is to be pasted', async
   await button('Mint token').click()
   await sees('Waiting for your first request')
   firstToken = (await page.getByLabel('Set-up for OpenAI SDK').innerText()).match(/gate_\w+/)[0]
+  await everyLook(page, 'first-run-client')
 })
 
 await step('the first request is seen at once', async () => {

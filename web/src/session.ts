@@ -1,5 +1,5 @@
-import { useSyncExternalStore } from 'react'
 import { api, asProblem, ok, watchAnswers, type Schemas } from './api/client'
+import { store } from './store'
 
 /** Who is who uses the console, and what they may do. */
 export type Who = Schemas['SignedIn']
@@ -13,21 +13,11 @@ interface State {
   unreached: boolean
 }
 
-let state: State = { who: undefined, ended: false, unreached: false }
-const listeners = new Set<() => void>()
-
-function set(next: Partial<State>) {
-  state = { ...state, ...next }
-  listeners.forEach((f) => f())
-}
-
-const subscribe = (f: () => void) => {
-  listeners.add(f)
-  return () => listeners.delete(f)
-}
+const session = store<State>({ who: undefined, ended: false, unreached: false })
+const set = (next: Partial<State>) => session.set({ ...session.get(), ...next })
 
 watchAnswers((status) => {
-  if (status === 401 && state.who) set({ who: null, ended: true })
+  if (status === 401 && session.get().who) set({ who: null, ended: true })
 })
 
 /** load asks the server who is signed in at this browser: the cookie is not for scripts to see. */
@@ -80,7 +70,7 @@ export async function signOut(): Promise<void> {
   if (provider) location.assign(`/api/v1/session/oidc/${provider}/end`)
 }
 
-export const useSession = () => useSyncExternalStore(subscribe, () => state)
+export const useSession = session.use
 
 export const useWho = () => useSession().who ?? null
 

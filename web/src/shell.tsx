@@ -1,9 +1,15 @@
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
+<<<<<<< HEAD
 import { useEffect, useState, useSyncExternalStore } from 'react'
 import { api, ok, Problem, watchAnswers } from './api/client'
+=======
+import { useEffect, useState } from 'react'
+import { api, ok, watchAnswers } from './api/client'
+>>>>>>> 5e1b7fc (httpapi: try a provider before it is added)
 import { load, may, signOut, useSession, useWho } from './session'
 import { MustChange, SetPassword, SignIn } from './screens/signin'
+import { store } from './store'
 import { s } from './strings'
 import { Button } from './ui/basics'
 import { Dialog } from './ui/dialog'
@@ -82,7 +88,7 @@ export function Shell() {
   }, [path, who])
   if (who === undefined) return <Away />
   if (!who) return <><Away /><SignIn /></>
-  if (who.password_must_change) return <><Away /><MustChange /></>
+  if (who.password_must_change) return <><Away /><MustChange /><Toasts /></>
   return (
     <>
       <a className="skip" href="#main">{s.nav.skip}</a>
@@ -163,21 +169,11 @@ function Theme() {
 }
 
 // Since when the server is away: nothing answers, or what stands before it says so.
-let away: string | null = null
-const awayListeners = new Set<() => void>()
-watchAnswers((status) => {
-  const next = status === 0 || status === 502 || status === 504 ? (away ?? new Date().toISOString()) : null
-  if (next === away) return
-  away = next
-  awayListeners.forEach((f) => f())
-})
-const useAway = () => useSyncExternalStore((f) => {
-  awayListeners.add(f)
-  return () => awayListeners.delete(f)
-}, () => away)
+const away = store<string | null>(null)
+watchAnswers((status) => away.set(status === 0 || status === 502 || status === 504 ? (away.get() ?? new Date().toISOString()) : null))
 
 function Away() {
-  const since = useAway()
+  const since = away.use()
   const queries = useQueryClient()
   useEffect(() => { // a screen that asks for nothing by itself is to say so, too
     const t = setInterval(() => {

@@ -48,15 +48,15 @@ function Loaded({ request: i }: { request: Interception }) {
           <h2>{s.requests.attempts}</h2>
           {i.attempts.length === 0 ? <p className="pad mut">{s.requests.noAttempt}</p> : (
             <table aria-label={s.requests.attempts}>
-              <thead><tr><th>{s.requests.when}</th><th>{s.provider.one}</th><th className="wide-only">{s.key.one}</th><th>{s.requests.outcome}</th><th className="num">{s.requests.status}</th><th className="num">{s.requests.took}</th></tr></thead>
+              <thead><tr><th className="wide-only">{s.requests.when}</th><th>{s.provider.one}</th><th className="wide-only">{s.key.one}</th><th>{s.requests.outcome}</th><th className="num wide-only">{s.requests.status}</th><th className="num">{s.requests.took}</th></tr></thead>
               <tbody>
                 {i.attempts.map((a, n) => (
                   <tr key={n}>
-                    <td className="mut"><Clock at={a.time} /></td>
-                    <td className="mono">{a.provider}</td>
+                    <td className="mut wide-only"><Clock at={a.time} /></td>
+                    <td><span className="mono">{a.provider}</span><div className="narrow hint"><Clock at={a.time} />{a.status > 0 && ` · ${a.status}`}</div></td>
                     <td className="mono mut wide-only">{a.key_id ? `…${a.key_id.slice(-8)}` : s.key.none}</td>
                     <td><State tone={a.outcome === 'ok' ? 'ok' : 'warn'}>{a.outcome.replaceAll('_', ' ')}</State>{a.possibly_billed_twice && <p className="hint">{s.requests.twice}</p>}</td>
-                    <td className="num">{a.status || '–'}</td>
+                    <td className="num wide-only">{a.status || '–'}</td>
                     <td className="num">{took(a.duration_ms)}</td>
                   </tr>
                 ))}

@@ -6,6 +6,7 @@ import { goTo, load, methods, signIn, signOut, takeFailure, useSession, type Met
 import { s } from '../strings'
 import { Button, SecretField, TextField } from '../ui/basics'
 import { Form, useSend } from '../ui/dialog'
+import { refused } from '../ui/toast'
 
 const Gate = ({ title, children }: { title: string; children: ReactNode }) => (
   <div className="gate">
@@ -82,6 +83,6 @@ export const MustChange = () => (
   <Gate title={s.password.must}>
     <p className="text">{s.password.mustText}</p>
     <SetPassword action={s.save} onDone={() => undefined} />
-    <Button look="ghost" className="other" onClick={() => void signOut()}>{s.nav.signOut}</Button>
+    <Button look="ghost" className="other" onClick={() => void signOut().catch(refused)}>{s.nav.signOut}</Button>
   </Gate>
 )

@@ -18,9 +18,9 @@ import { count, took } from '../ui/time'
 export function Welcome() {
   const [provider, setProvider] = useState<Provider | null>(null)
   const [token, setToken] = useState<Schemas['CreatedToken'] | null>(null)
-  const first = useQuery({ queryKey: ['providers', 'any'], queryFn: () => ok(api.GET('/api/v1/ai/providers', { params: { query: { limit: 1 } } })) })
+  const first = useQuery({ queryKey: ['providers', 'first'], queryFn: () => ok(api.GET('/api/v1/ai/providers', { params: { query: { limit: 100 } } })) })
   const set = useSession().who?.password_set ?? false
-  const there = provider ?? first.data?.items[0] ?? null
+  const there = provider ?? first.data?.items.find((p) => p.enabled) ?? null
   return (
     <>
       <div className="head"><div><h1>{s.welcome.title}</h1><p className="sub">{s.welcome.sub}</p></div></div>

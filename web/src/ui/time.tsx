@@ -1,25 +1,14 @@
-import { useSyncExternalStore } from 'react'
+import { store } from '../store'
 
 // One clock for all that counts, that runs while somebody looks at it.
-let now = Date.now()
-const listeners = new Set<() => void>()
-let timer: ReturnType<typeof setInterval> | undefined
-function subscribe(f: () => void) {
-  listeners.add(f)
-  timer ??= setInterval(() => {
-    now = Date.now()
-    listeners.forEach((g) => g())
-  }, 1000)
-  return () => {
-    listeners.delete(f)
-    if (listeners.size === 0) {
-      clearInterval(timer)
-      timer = undefined
-    }
-  }
-}
+const now = store(Date.now(), () => {
+  const tick = () => now.set(Date.now())
+  tick()
+  const timer = setInterval(tick, 1000)
+  return () => clearInterval(timer)
+})
 
-export const useNow = () => useSyncExternalStore(subscribe, () => now)
+export const useNow = now.use
 
 const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'short' })
 const exact = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'medium' })

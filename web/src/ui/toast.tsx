@@ -1,5 +1,5 @@
-import { useSyncExternalStore } from 'react'
 import { asProblem } from '../api/client'
+import { store } from '../store'
 import { s } from '../strings'
 import { Button } from './basics'
 
@@ -10,19 +10,14 @@ interface Toast {
   undo?: () => void
 }
 
-let toasts: Toast[] = []
+const toasts = store<Toast[]>([])
 let next = 1
-const listeners = new Set<() => void>()
-const set = (t: Toast[]) => {
-  toasts = t
-  listeners.forEach((f) => f())
-}
-const drop = (id: number) => set(toasts.filter((t) => t.id !== id))
+const drop = (id: number) => toasts.set(toasts.get().filter((t) => t.id !== id))
 
 /** toast says what happened, and offers to undo it where that can be. */
 export function toast(text: string, o: { bad?: boolean; undo?: () => void } = {}) {
   const id = next++
-  set([...toasts.slice(-2), { id, text, ...o }])
+  toasts.set([...toasts.get().slice(-2), { id, text, ...o }])
   setTimeout(() => drop(id), o.undo || o.bad ? 10_000 : 4_000)
 }
 
@@ -33,10 +28,7 @@ export function refused(e: unknown) {
 }
 
 export function Toasts() {
-  const shown = useSyncExternalStore((f) => {
-    listeners.add(f)
-    return () => listeners.delete(f)
-  }, () => toasts)
+  const shown = toasts.use()
   return (
     <div className="toasts" role="status" aria-live="polite">
       {shown.map((t) => (
