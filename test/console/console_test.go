@@ -3,7 +3,8 @@
 //
 // The test builds the binary, puts it before a mock upstream, on SQLite and, where
 // GATEHOUSE_TEST_POSTGRES is set, on PostgreSQL, and has the scripts beside it sign
-// in: drive.mjs goes through every screen and its errors, roles.mjs through what each
+// in: drive.mjs goes through every screen and its errors, managing.mjs through what one
+// manages with, roles.mjs through what each
 // role is shown, restart.mjs ends the server and starts it again, forms.mjs is refused
 // wherever something is changed, many.mjs opens lists of much, and controls.mjs plants
 // what the others are to find. A script fails for a violation of axe's rules, for
@@ -43,6 +44,7 @@ var scripts = []struct {
 	{name: "roles"},
 	{name: "restart", postgres: true},
 	{name: "forms"},
+	{name: "managing"},
 	{name: "controls"},
 }
 

@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { api, ok, type Provider, type ProviderKey } from './api/client'
 import { s } from './strings'
 import type { Tone } from './ui/basics'
+import { every } from './ui/list'
 
 export const nameOf = (p: Provider) => p.display_name || p.name
 
@@ -40,7 +41,7 @@ export function useProvider(name: string) {
   return useQuery({
     queryKey: providerKey(name),
     queryFn: () => ok(api.GET('/api/v1/ai/providers/{provider}', { params: { path: { provider: name }, query: { include_deleted: true } } })),
-    refetchInterval: 3_000,
+    refetchInterval: every(3_000),
   })
 }
 

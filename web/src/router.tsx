@@ -18,6 +18,7 @@ const routes = [
   createRoute({ getParentRoute: () => root, path: '/tokens', component: lazyRouteComponent(() => import('./screens/tokens'), 'Tokens') }),
   createRoute({ getParentRoute: () => root, path: '/users', component: lazyRouteComponent(() => import('./screens/users'), 'Users') }),
   createRoute({ getParentRoute: () => root, path: '/roles', component: lazyRouteComponent(() => import('./screens/roles'), 'Roles') }),
+  createRoute({ getParentRoute: () => root, path: '/account', component: lazyRouteComponent(() => import('./screens/account'), 'Account') }),
   createRoute({ getParentRoute: () => root, path: '/audit', component: lazyRouteComponent(() => import('./screens/audit'), 'Audit') }),
 ] as const
 

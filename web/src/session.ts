@@ -60,7 +60,7 @@ export function takeFailure(): string | null {
 
 /** signOut ends the session, and leaves for the identity provider if that was what it began with. */
 export async function signOut(): Promise<void> {
-  const provider = state.who?.session?.provider
+  const provider = session.get().who?.session?.provider
   try {
     await ok(api.DELETE('/api/v1/session'))
   } catch (e) {

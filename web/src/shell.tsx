@@ -1,21 +1,18 @@
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
-<<<<<<< HEAD
-import { useEffect, useState, useSyncExternalStore } from 'react'
+import { lazy, Suspense, useEffect, useState } from 'react'
 import { api, ok, Problem, watchAnswers } from './api/client'
-=======
-import { useEffect, useState } from 'react'
-import { api, ok, watchAnswers } from './api/client'
->>>>>>> 5e1b7fc (httpapi: try a provider before it is added)
 import { load, may, signOut, useSession, useWho } from './session'
-import { MustChange, SetPassword, SignIn } from './screens/signin'
+import { MustChange, SignIn } from './screens/signin'
 import { store } from './store'
 import { s } from './strings'
 import { Button } from './ui/basics'
 import { Dialog } from './ui/dialog'
 import { Empty, Failed } from './ui/list'
 import { Time } from './ui/time'
-import { refused, toast, Toasts } from './ui/toast'
+import { refused, Toasts } from './ui/toast'
+
+const GoTo = lazy(() => import('./ui/goto').then((m) => ({ default: m.GoTo })))
 
 interface Place {
   to: string
@@ -116,6 +113,7 @@ function Navigation() {
         <Button look="ghost" className="menu" aria-expanded={open} onClick={() => setOpen(!open)}>{s.nav.menu}</Button>
       </div>
       <div className="places">
+        <Button look="ghost" className="find-any" aria-keyshortcuts="Control+K Meta+K" onClick={() => palette.set(true)}>{s.goto.title}<kbd>{s.goto.key}</kbd></Button>
         {placesOf(who).map((group, i) => (
           <div key={i} className="group">
             {group.title && <p className="heading">{group.title}</p>}
@@ -123,29 +121,12 @@ function Navigation() {
           </div>
         ))}
         <div className="foot">
-          <p><b>{who?.name}</b>{who && who.roles.length > 0 && ` · ${who.roles.join(', ')}`}</p>
+          <p><Link to="/account" className="self" aria-label={s.account.of(who?.name ?? '')}><b>{who?.name}</b></Link>{who && who.roles.length > 0 && ` · ${who.roles.join(', ')}`}</p>
           {version.data && <p>Gatehouse {version.data.version}</p>}
-          <div className="row wrap"><Theme /><Password /><Button look="ghost" onClick={() => void signOut().catch(refused)}>{s.nav.signOut}</Button></div>
+          <div className="row wrap"><Theme /><Link to="/account" className="btn ghost">{s.account.title}</Link><Button look="ghost" onClick={() => void signOut().catch(refused)}>{s.nav.signOut}</Button></div>
         </div>
       </div>
     </nav>
-  )
-}
-
-function Password() {
-  const [open, setOpen] = useState(false)
-  const { who } = useSession()
-  const title = who?.password_set ? s.password.change : s.password.set
-  return (
-    <>
-      <Button look="ghost" onClick={() => setOpen(true)}>{title}</Button>
-      {open && (
-        <Dialog title={title} onClose={() => setOpen(false)}>
-          <p className="text">{s.password.others}</p>
-          <SetPassword action={title} onCancel={() => setOpen(false)} onDone={() => { setOpen(false); toast(s.password.saved) }} />
-        </Dialog>
-      )}
-    </>
   )
 }
 
@@ -184,15 +165,25 @@ function Away() {
   return <div role="status">{since && <p className="away">{s.away} <Time at={since} /></p>}</div>
 }
 
+// Whether the dialog is open that leads to anything by its name.
+const palette = store(false)
+
 /** Keys are the shortcuts, which `?` shows. */
 function Keys() {
   const who = useWho()
   const navigate = useNavigate()
   const [help, setHelp] = useState(false)
+  const finding = palette.use()
+  const all = placesOf(who).flatMap((g) => g.items)
+  useEffect(() => () => palette.set(false), [])
   useEffect(() => {
     let go = false
     const onKey = (e: KeyboardEvent) => {
       const at = e.target as HTMLElement
+      if ((e.ctrlKey || e.metaKey) && !e.altKey && !e.shiftKey && e.key.toLowerCase() === 'k' && !document.querySelector('dialog[open]')) {
+        e.preventDefault()
+        palette.set(true)
+      }
       if (e.ctrlKey || e.metaKey || e.altKey || at.closest('input, textarea, select, dialog')) return
       const place = go && placesOf(who).flatMap((g) => g.items).find((p) => p.key === e.key)
       go = false
@@ -207,6 +198,7 @@ function Keys() {
     document.addEventListener('keydown', onKey)
     return () => document.removeEventListener('keydown', onKey)
   }, [who, navigate])
+  if (finding) return <Suspense><GoTo places={[...all, { to: '/account', text: s.account.title }]} onClose={() => palette.set(false)} /></Suspense>
   if (!help) return null
   return (
     <Dialog title={s.keys.title} onClose={() => setHelp(false)}>

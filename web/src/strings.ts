@@ -8,7 +8,7 @@ export const s = {
   away: 'The server does not answer. What is shown was read before that, since',
 
   titles: {
-    '': 'Overview', overview: 'Overview', welcome: 'Welcome', providers: 'Providers', routes: 'Routes', requests: 'Requests', tokens: 'Tokens', users: 'Users', roles: 'Roles', audit: 'Audit', encryption: 'Encryption',
+    '': 'Overview', overview: 'Overview', welcome: 'Welcome', providers: 'Providers', routes: 'Routes', requests: 'Requests', tokens: 'Tokens', users: 'Users', roles: 'Roles', audit: 'Audit', encryption: 'Encryption', account: 'Your account',
   } as Record<string, string>,
 
   problem(status: number, detail: string): string {
@@ -37,7 +37,7 @@ export const s = {
   },
   theme: { label: 'Theme', choices: [['system', 'Theme of the system'], ['light', 'Light'], ['dark', 'Dark']] as [string, string][] },
   keys: {
-    title: 'Keyboard', list: [['/', 'Find in the list'], ['j', 'Next row'], ['k', 'Row before'], ['enter', 'Open the row'], ['?', 'Show this']] as [string, string][],
+    title: 'Keyboard', list: [['ctrl k', 'Go to anything by its name'], ['/', 'Find in the list'], ['j', 'Next row'], ['k', 'Row before'], ['enter', 'Open the row'], ['?', 'Show this']] as [string, string][],
   },
   list: {
     more: 'Show more', loading: 'Loading', any: 'any', shown: 'shown',
@@ -66,6 +66,22 @@ export const s = {
       unknown_role: 'You would be given a role that does not exist here. Ask whoever runs this server.',
       needs_tls: 'Signing in takes HTTPS here, or a browser on the machine of the server.', unavailable: 'The database does not answer. Try again.', error: 'Something went wrong in the server. Its log says more.',
     },
+  },
+  account: {
+    title: 'Your account', of: (name: string) => `Your account, ${name}`, sub: (name: string, roles: string) => (roles ? `${name}, with the roles ${roles}.` : `${name}, without a role.`),
+    sessions: 'Where you are signed in', device: 'Device', address: 'Address', since: 'Since', seen: 'Last seen', current: 'this one', on: (browser: string, system: string) => `${browser} on ${system}`, unknown: 'unknown',
+    end: 'Sign out', endThis: (device: string, address: string) => `Sign out ${device} at ${address}`, ended: 'The session is over.', endOthers: 'Sign out everywhere else', endedOthers: 'Your other sessions are over.',
+    endOthersText: (n: number) => `${plural(n, 'other session')} of yours ${n === 1 ? 'ends' : 'end'} at once. This one stays.`,
+  },
+  goto: {
+    title: 'Go to', label: 'A screen, provider, route, user or token', key: 'ctrl k', screen: 'Screen', tokenOf: (owner: string) => `Token of ${owner}`, found: (n: number) => `${n.toLocaleString('en')} found`,
+  },
+  command: { title: 'Copy as gatehouse command', label: 'The same on the command line', name: 'NAME' },
+  affected: {
+    looking: 'Looking for what uses it…', unknown: 'What else uses it could not be read.',
+    routes: (n: number, names: string, more: boolean) => `${more ? 'At least ' : ''}${plural(n, 'route')} ${n === 1 ? 'has' : 'have'} it as a target${names && `: ${names}`}.`,
+    tokens: (n: number, names: string, more: boolean) => `${more ? 'At least ' : ''}${plural(n, 'token')} ${n === 1 ? 'names' : 'name'} it on ${n === 1 ? 'its' : 'their'} list${names && `: ${names}`}.`,
+    requests: (shown: string, n: number) => (n === 0 ? 'No request went here in the last day.' : `${shown} ${n === 1 ? 'request' : 'requests'} went here in the last day.`),
   },
   password: {
     current: 'Password until now', next: 'New password', again: 'New password again', hint: 'Of 12 characters or more: a few words do.', differ: 'The two are not the same.',
@@ -100,7 +116,7 @@ export const s = {
     types: { openai: 'OpenAI', anthropic: 'Anthropic Messages', gemini: 'Google Gemini' },
     urls: { openai: 'As the SDK takes it, with /v1.', anthropic: 'As the SDK takes it, without /v1.', gemini: 'As the SDK takes it, without a version.' },
     connection: 'Connection', api: 'API', strategy: 'Strategy', revision: 'Revision', strategies: { in_order: 'In order', weighted: 'By weight', least_loaded: 'Least loaded' },
-    test: 'Test keys', testAgain: 'Test again', testing: 'Trying the keys…', tested: (time: string) => `tested, ${time}`, took: 'Took', testTitle: (name: string) => `Keys of ${name}`,
+    off: (name: string) => `${name} is switched off.`, tryIt: 'Test', trying: 'Trying it…', test: 'Test keys', testAgain: 'Test again', testing: 'Trying the keys…', tested: (time: string) => `tested, ${time}`, took: 'Took', testTitle: (name: string) => `Keys of ${name}`,
     editTitle: (name: string) => `Edit ${name}`, requests: 'Requests', changes: 'Changes',
     remove: 'Delete provider', removeTitle: (name: string) => `Delete ${name}?`,
     removeKeys: (n: number) => (n === 0 ? 'It has no keys.' : `${plural(n, 'key')} will be removed for good.`),
@@ -121,7 +137,7 @@ export const s = {
     rotateText: (hint: string) => `The new key takes the place of ${hint || 'this one'}: same label, same position. Requests that are under way finish with the old key.`,
     drained: 'The last request with the old key is over: revoke it at the provider now.', notDrained: 'Requests with the old key are still under way: revoke it at the provider later.',
     skipTest: 'Do not test the new key', skipTestHint: 'For a provider that has no list of models.',
-    enable: 'Enable', disable: 'Disable', remove: 'Remove', removeTitle: (name: string) => `Remove key ${name}?`, removeText: 'It cannot be brought back: only the provider has it still.',
+    off: (name: string) => `Key ${name} is disabled.`, enable: 'Enable', disable: 'Disable', remove: 'Remove', removeTitle: (name: string) => `Remove key ${name}?`, removeText: 'It cannot be brought back: only the provider has it still.',
     removeLast: 'It is the only key: requests go to the provider without a credential from then on.', removeOthers: (n: number) => `${plural(n, 'other key')} of this provider ${n === 1 ? 'stays' : 'stay'}.`,
     actions: (name: string) => `Actions for key ${name}`, move: 'Move', grip: (name: string, at: number) => `Move key ${name}, now number ${at}`, gripHint: 'Drag, or press space and the arrow keys',
     lifted: 'Lifted. Arrow keys move it, space puts it down, escape takes it back.', moved: (to: number, of: number) => `Number ${to} of ${of}.`, notMoved: 'Back where it was.', orderSaved: 'The order is saved.',

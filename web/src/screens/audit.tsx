@@ -6,7 +6,7 @@ import { s } from '../strings'
 import { Button, Copyable, State } from '../ui/basics'
 import { by, Diff, Target, what } from '../ui/audit'
 import { Dialog, useSend } from '../ui/dialog'
-import { Empty, Fetched, Filter, Find, List, usePages } from '../ui/list'
+import { Empty, every, Fetched, Filter, Find, List, usePages } from '../ui/list'
 import { count, Time } from '../ui/time'
 
 const resources = ['ai_provider', 'ai_provider_key', 'ai_route', 'api_key', 'user', 'role', 'session', 'encryption_key', 'audit_log', 'gateway']
@@ -25,7 +25,7 @@ export function Audit() {
     since: since[span] ? new Date(Date.now() - since[span]).toISOString() : undefined,
   })
   const list = usePages<AuditEntry>(['audit', q, resource, action, span], (cursor) => ok(api.GET('/api/v1/audit', { params: { query: { cursor, ...filter() } } })) as Promise<Page<AuditEntry>>, 5_000)
-  const checkpoint = useQuery({ queryKey: ['audit', 'checkpoint'], queryFn: () => ok(api.GET('/api/v1/audit/checkpoint')), refetchInterval: 15_000 })
+  const checkpoint = useQuery({ queryKey: ['audit', 'checkpoint'], queryFn: () => ok(api.GET('/api/v1/audit/checkpoint')), refetchInterval: every(15_000) })
   const save = useSend(() => download(filter()))
   const filtered = [q, resource, action, span].some(Boolean)
   return (

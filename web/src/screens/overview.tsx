@@ -7,7 +7,7 @@ import { nameOf, stateOf } from '../providers'
 import { useMay } from '../session'
 import { s } from '../strings'
 import { State } from '../ui/basics'
-import { Empty, Fetched } from '../ui/list'
+import { Empty, every, Fetched } from '../ui/list'
 import { Dots } from '../ui/provider'
 import { count, exactly, roughly, took } from '../ui/time'
 
@@ -17,8 +17,8 @@ const dayAgo = () => new Date(Date.now() - 24 * 3600_000).toISOString()
 export function Overview() {
   const keys = useMay('ai_provider:read', 'ai_provider_key:read')
   const queries = useQueryClient()
-  const hours = useQuery({ queryKey: ['usage', 'hour'], queryFn: () => ok(api.GET('/api/v1/usage', { params: { query: { group_by: 'hour', since: dayAgo() } } })), refetchInterval: 30_000 })
-  const models = useQuery({ queryKey: ['usage', 'model'], queryFn: () => ok(api.GET('/api/v1/usage', { params: { query: { group_by: 'model', since: dayAgo(), limit: 8 } } })), refetchInterval: 30_000 })
+  const hours = useQuery({ queryKey: ['usage', 'hour'], queryFn: () => ok(api.GET('/api/v1/usage', { params: { query: { group_by: 'hour', since: dayAgo() } } })), refetchInterval: every(30_000) })
+  const models = useQuery({ queryKey: ['usage', 'model'], queryFn: () => ok(api.GET('/api/v1/usage', { params: { query: { group_by: 'model', since: dayAgo(), limit: 8 } } })), refetchInterval: every(30_000) })
   useEffect(() => { // at most once a second, however many there are
     let due: ReturnType<typeof setTimeout> | undefined
     const again = () => (due ??= setTimeout(() => {
@@ -99,7 +99,7 @@ function Hours({ groups }: { groups: Schemas['UsageGroup'][] }) {
 }
 
 function Health() {
-  const query = useQuery({ queryKey: ['providers', 'health'], queryFn: () => ok(api.GET('/api/v1/ai/providers', { params: { query: { limit: 500 } } })) as Promise<Page<Provider>>, refetchInterval: 3_000 })
+  const query = useQuery({ queryKey: ['providers', 'health'], queryFn: () => ok(api.GET('/api/v1/ai/providers', { params: { query: { limit: 500 } } })) as Promise<Page<Provider>>, refetchInterval: every(3_000) })
   return (
     <section className="card" aria-label={s.overview.health}>
       <h2>{s.overview.health}</h2>

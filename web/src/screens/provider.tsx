@@ -13,6 +13,7 @@ import { Enabled } from '../ui/provider'
 import { Tabs } from '../ui/setup'
 import { took } from '../ui/time'
 import { toast } from '../ui/toast'
+import { Affected } from './provider/affected'
 import { Edit } from './provider/edit'
 import { Keys } from './provider/keys'
 import { Settings } from './provider/settings'
@@ -107,7 +108,7 @@ function Remove({ provider: p }: { provider: Provider }) {
       <div><Button look="danger" onClick={() => setOpen(true)}>{s.provider.remove}</Button></div>
       {open && (
         <Confirm title={s.provider.removeTitle(nameOf(p))} action={s.provider.remove} typed={p.api_keys.length > 0 ? p.name : undefined}
-          text={<><p>{s.provider.removeKeys(p.api_keys.length)}</p><p>{s.provider.removeText}</p></>}
+          text={<><Affected provider={p} /><p>{s.provider.removeText}</p></>}
           send={() => ok(api.DELETE('/api/v1/ai/providers/{provider}', { params: { path: { provider: p.name }, header: ifMatch(p.revision) } }))}
           onClose={() => setOpen(false)}
           onDone={() => {

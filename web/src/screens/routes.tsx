@@ -2,11 +2,13 @@ import { Link } from '@tanstack/react-router'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect, useState } from 'react'
 import { api, ifMatch, ok, type Page, type Provider, type Route, type Schemas } from '../api/client'
+import { useParam } from '../router'
 import { useMay } from '../session'
 import { s } from '../strings'
 import { Button, SelectField, State, TextField, type Tone } from '../ui/basics'
+import { Command, flag } from '../ui/command'
 import { Confirm, Dialog, Form, useSend } from '../ui/dialog'
-import { Empty, List, usePages } from '../ui/list'
+import { Empty, Find, List, sifted, usePages } from '../ui/list'
 import { Menu } from '../ui/menu'
 import { Toggle } from '../ui/toggle'
 
@@ -17,15 +19,17 @@ type Open = { what: 'add' } | { what: 'edit' | 'remove'; route: Route } | null
 /** Routes are models of one's own, each leading to models of providers. */
 export function Routes() {
   const [open, setOpen] = useState<Open>(null)
+  const [q, setQ] = useParam('q')
   const mayAdd = useMay('ai_route:create', 'ai_provider:read')
   const mayChange = useMay('ai_route:update')
   const mayRemove = useMay('ai_route:delete')
-  const list = usePages<Route>(['routes'], (cursor) => ok(api.GET('/api/v1/ai/routes', { params: { query: { cursor } } })) as Promise<Page<Route>>, 5_000)
+  const list = usePages<Route>(['routes', q], (from) => sifted((cursor, limit) => ok(api.GET('/api/v1/ai/routes', { params: { query: { cursor, limit } } })) as Promise<Page<Route>>, from, q, (r) => r.name), 5_000)
   const close = () => setOpen(null)
   const add = mayAdd && <Button look="primary" onClick={() => setOpen({ what: 'add' })}>{s.route.add}</Button>
   return (
     <>
       <div className="head"><div><h1>{s.nav.routes}</h1><p className="sub">{s.route.sub}</p></div><span className="sp" />{add}</div>
+      <div className="find"><Find label={s.provider.find} value={q} onValue={setQ} /></div>
       <List<Route> label={s.nav.routes} query={list} columns={5}
         head={<tr><th>{s.route.one}</th><th>{s.route.targets}</th><th className="wide-only">{s.provider.strategy}</th><th className="num">{s.provider.on}</th><th><span className="sr">{s.actions}</span></th></tr>}
         row={(r) => (
@@ -40,7 +44,7 @@ export function Routes() {
             ]} /></td>
           </tr>
         )}
-        empty={<Empty title={s.route.none} text={s.route.noneText}>{add}</Empty>} />
+        empty={q ? <Empty title={s.list.noneFound(q)} text={s.list.noneFoundText} /> : <Empty title={s.route.none} text={s.route.noneText}>{add}</Empty>} />
       {open?.what === 'add' && <RouteForm onClose={close} />}
       {open?.what === 'edit' && <RouteForm route={open.route} onClose={close} />}
       {open?.what === 'remove' && <Remove route={open.route} onClose={close} />}
@@ -60,7 +64,7 @@ function Target({ target: t, weighted }: { target: Schemas['RouteTarget']; weigh
 }
 
 const Enabled = ({ route: r, disabled }: { route: Route; disabled: boolean }) => (
-  <Toggle label={s.route.switch(r.name)} on={r.enabled} disabled={disabled} shownIn={['routes']}
+  <Toggle label={s.route.switch(r.name)} off={s.provider.off(r.name)} on={r.enabled} disabled={disabled} shownIn={['routes']}
     change={(enabled) => ok(api.PATCH('/api/v1/ai/routes/{route}', { params: { path: { route: r.id }, header: ifMatch(r.revision) }, body: { enabled } }))} />
 )
 
@@ -127,6 +131,7 @@ function RouteForm({ route, onClose }: { route?: Route; onClose: () => void }) {
           ))}
           <Button className="small" onClick={() => setLines([...lines, { provider: '', model: '', weight: '1' }])}>{s.route.more}</Button>
         </fieldset>
+        {!route && <Command words={['route', 'add', form.name || s.command.name, ...lines.flatMap((l) => flag('target', `${l.provider}/${l.model}${form.strategy === 'weighted' ? `@${l.weight}` : ''}`)), ...(form.strategy === 'weighted' ? ['--weighted'] : []), ...flag('description', form.description)]} />}
       </Form>
     </Dialog>
   )

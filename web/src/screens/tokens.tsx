@@ -6,26 +6,28 @@ import { may, useMay, useWho } from '../session'
 import { s } from '../strings'
 import { Button, Copyable, State, TextField } from '../ui/basics'
 import { Choices, words } from '../ui/chips'
+import { Command, flag } from '../ui/command'
 import { Confirm, Dialog, Form, useSend } from '../ui/dialog'
-import { Empty, Find, List, usePages } from '../ui/list'
+import { Empty, Find, List, sifted, usePages } from '../ui/list'
 import { Time, useNow } from '../ui/time'
 import { toast } from '../ui/toast'
 
 /** Tokens are what people and tools present: one's own, or those of all for who may see them. */
 export function Tokens() {
   const [owner, setOwner] = useParam('owner')
+  const [q, setQ] = useParam('q')
   const [minting, setMinting] = useState(false)
   const [revoking, setRevoking] = useState<Token | null>(null)
   const queries = useQueryClient()
   const who = useWho()
   const others = who?.permissions.includes('api_key:read') ?? false
   const mayRevoke = useMay('api_key:delete')
-  const list = usePages<Token>(['tokens', owner], (cursor) => ok(api.GET('/api/v1/tokens', { params: { query: { cursor, owner: owner || undefined } } })) as Promise<Page<Token>>, 10_000)
+  const list = usePages<Token>(['tokens', owner, q], (from) => sifted((cursor, limit) => ok(api.GET('/api/v1/tokens', { params: { query: { cursor, limit, owner: owner || undefined } } })) as Promise<Page<Token>>, from, q, (t) => t.name), 10_000)
   const mint = may(who, 'api_key:create') && <Button look="primary" onClick={() => setMinting(true)}>{s.token.mint}</Button>
   return (
     <>
       <div className="head"><div><h1>{s.nav.tokens}</h1><p className="sub">{s.token.sub}</p></div><span className="sp" />{mint}</div>
-      {others && <div className="find"><Find label={s.token.findOwner} value={owner} onValue={setOwner} /></div>}
+      <div className="find"><Find label={s.provider.find} value={q} onValue={setQ} />{others && <Find label={s.token.findOwner} value={owner} onValue={setOwner} />}</div>
       <List<Token> label={s.nav.tokens} query={list} columns={6}
         head={<tr><th>{s.token.one}</th><th className="wide-only">{s.token.scopes}</th><th className="wide-only">{s.token.allowed}</th><th className="wide-only">{s.token.lastUsed}</th><th>{s.token.expires}</th><th><span className="sr">{s.actions}</span></th></tr>}
         row={(t) => (
@@ -38,7 +40,7 @@ export function Tokens() {
             <td><div className="actions">{mayRevoke && <Button className="small" look="ghost" aria-label={s.token.revokeThis(t.name)} onClick={() => setRevoking(t)}>{s.token.revoke}</Button>}</div></td>
           </tr>
         )}
-        empty={owner ? <Empty title={s.list.noneFound(owner)} text={s.token.noneOf} /> : <Empty title={s.token.none} text={s.token.noneText}>{mint}</Empty>} />
+        empty={q ? <Empty title={s.list.noneFound(q)} text={s.list.noneFoundText} /> : owner ? <Empty title={s.list.noneFound(owner)} text={s.token.noneOf} /> : <Empty title={s.token.none} text={s.token.noneText}>{mint}</Empty>} />
       {minting && <Mint onClose={() => setMinting(false)} />}
       {revoking && (
         <Confirm title={s.token.revokeTitle(revoking.name)} action={s.token.revoke} text={<><p>{s.token.revokeText}</p><p>{s.token.used} <Time at={revoking.last_used_at} none={s.never} />.</p></>}
@@ -108,6 +110,7 @@ function Mint({ onClose }: { onClose: () => void }) {
           <TextField label={s.token.concurrency} type="number" min={0} value={form.concurrency} onValue={(concurrency) => change({ concurrency })} error={e('concurrency')} hint={s.token.anyNumber} />
         </div>
         <TextField label={s.token.expires} type="datetime-local" value={form.expires} onValue={(expires) => change({ expires })} error={e('expires_at')} hint={s.key.expiresHint} />
+        <Command words={['token', 'create', form.name || s.command.name, ...flag('owner', form.owner), ...flag('scope', ...form.scopes), ...flag('provider', ...words(form.providers)), ...flag('model', ...words(form.models)), ...flag('rpm', form.rpm), ...flag('concurrency', form.concurrency), ...flag('expires', form.expires && new Date(form.expires).toISOString())]} />
       </Form>
     </Dialog>
   )

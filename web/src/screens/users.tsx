@@ -1,12 +1,13 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { api, ok, type Page, type Role, type User } from '../api/client'
+import { useParam } from '../router'
 import { useMay, useWho } from '../session'
 import { s } from '../strings'
 import { Button, SecretField, State, TextField } from '../ui/basics'
 import { Choices } from '../ui/chips'
 import { Confirm, Dialog, Form, useSend } from '../ui/dialog'
-import { Empty, List, usePages } from '../ui/list'
+import { Empty, Find, List, sifted, usePages } from '../ui/list'
 import { Menu } from '../ui/menu'
 import { Time } from '../ui/time'
 import { toast } from '../ui/toast'
@@ -16,17 +17,19 @@ type Open = { what: 'add' } | { what: 'edit' | 'password' | 'remove'; user: User
 
 export function Users() {
   const [open, setOpen] = useState<Open>(null)
+  const [q, setQ] = useParam('q')
   const mayAdd = useMay('user:create')
   const mayChange = useMay('user:update')
   const mayRemove = useMay('user:delete')
   const self = useWho()?.id
   const maySet = useMay('password:update')
-  const list = usePages<User>(['users'], (cursor) => ok(api.GET('/api/v1/users', { params: { query: { cursor } } })) as Promise<Page<User>>, 10_000)
+  const list = usePages<User>(['users', q], (from) => sifted((cursor, limit) => ok(api.GET('/api/v1/users', { params: { query: { cursor, limit } } })) as Promise<Page<User>>, from, q, (u) => u.name), 10_000)
   const close = () => setOpen(null)
   const add = mayAdd && <Button look="primary" onClick={() => setOpen({ what: 'add' })}>{s.user.add}</Button>
   return (
     <>
       <div className="head"><div><h1>{s.nav.users}</h1><p className="sub">{s.user.sub}</p></div><span className="sp" />{add}</div>
+      <div className="find"><Find label={s.provider.find} value={q} onValue={setQ} /></div>
       <List<User> label={s.nav.users} query={list} columns={5}
         head={<tr><th>{s.user.one}</th><th>{s.user.roles}</th><th className="wide-only">{s.user.added}</th><th className="num">{s.user.letIn}</th><th><span className="sr">{s.actions}</span></th></tr>}
         row={(u) => (
@@ -42,7 +45,7 @@ export function Users() {
             ]} /></td>
           </tr>
         )}
-        empty={<Empty title={s.user.none} text={s.user.noneText}>{add}</Empty>} />
+        empty={q ? <Empty title={s.list.noneFound(q)} text={s.list.noneFoundText} /> : <Empty title={s.user.none} text={s.user.noneText}>{add}</Empty>} />
       {open?.what === 'add' && <UserForm onClose={close} />}
       {open?.what === 'edit' && <UserForm user={open.user} onClose={close} />}
       {open?.what === 'password' && <GivePassword user={open.user} onClose={close} />}

@@ -10,6 +10,8 @@ export function Dialog({ title, onClose, wide, children }: { title: string; onCl
   useEffect(() => {
     const d = ref.current
     d?.showModal()
+    // To what one came to fill in, not to the button that closes it.
+    d?.querySelector<HTMLElement>('[role=combobox], form :is(input, select, textarea)')?.focus()
     return () => d?.close()
   }, [])
   return (
@@ -43,8 +45,8 @@ export function useSend<A extends unknown[], T>(change: (...args: A) => Promise<
 }
 
 /** Form is fields, what went wrong with them, and the button that sends them. */
-export function Form({ action, busy, problem, shown, onSend, onCancel, danger, children }: {
-  action: string; busy: boolean; problem: Problem | null; shown?: string[]; onSend: () => void; onCancel?: () => void; danger?: boolean; children: ReactNode
+export function Form({ action, busy, problem, shown, onSend, onCancel, danger, more, children }: {
+  action: string; busy: boolean; problem: Problem | null; shown?: string[]; onSend: () => void; onCancel?: () => void; danger?: boolean; more?: ReactNode; children: ReactNode
 }) {
   const ref = useRef<HTMLFormElement>(null)
   useEffect(() => { // to the first field that is wrong
@@ -56,6 +58,7 @@ export function Form({ action, busy, problem, shown, onSend, onCancel, danger, c
       <Refusal problem={problem} shown={shown} />
       <div className="actions">
         <Button type="submit" look={danger ? 'danger' : 'primary'} busy={busy}>{action}</Button>
+        {more}
         {onCancel && <Button look="ghost" onClick={onCancel}>{s.cancel}</Button>}
       </div>
     </form>

@@ -4,6 +4,12 @@ import { asProblem, type Page, type Problem } from '../api/client'
 import { s } from '../strings'
 import { Button } from './basics'
 
+/**
+ * every has a query asked again after a time, but not while there is nothing of it but
+ * an error: asked again that would be gone from the screen, and come back.
+ */
+export const every = (ms: number | undefined) => (q: { state: { data: unknown; error: unknown } }) => (q.state.error && q.state.data === undefined ? undefined : ms)
+
 /** usePages reads a list page by page, each when it is wanted. */
 export function usePages<T>(queryKey: QueryKey, page: (cursor: string | undefined) => Promise<Page<T>>, refetchInterval?: number) {
   return useInfiniteQuery({
@@ -11,8 +17,23 @@ export function usePages<T>(queryKey: QueryKey, page: (cursor: string | undefine
     queryFn: ({ pageParam }) => page(pageParam),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (last) => last.next_cursor ?? undefined,
-    refetchInterval,
+    refetchInterval: every(refetchInterval),
   })
+}
+
+/**
+ * sifted is a page of what one looks for in a list that the server does not search:
+ * it reads on until something is found, or the list is over.
+ */
+export async function sifted<T>(read: (cursor: string | undefined, limit: number | undefined) => Promise<Page<T>>, cursor: string | undefined, q: string, nameOf: (item: T) => string): Promise<Page<T>> {
+  if (!q) return read(cursor, undefined)
+  const part = q.toLowerCase()
+  for (;;) {
+    const page = await read(cursor, 500)
+    const items = page.items.filter((item) => nameOf(item).toLowerCase().includes(part))
+    if (items.length > 0 || !page.next_cursor) return { ...page, items }
+    cursor = page.next_cursor
+  }
 }
 
 /** Pages are a list on the screen, and what stands there while there is none. */

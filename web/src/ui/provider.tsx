@@ -16,7 +16,7 @@ export function Dots({ provider: p }: { provider: Provider }) {
 export function Enabled({ provider: p }: { provider: Provider }) {
   const mayChange = useMay('ai_provider:update')
   return (
-    <Toggle label={s.provider.switch(nameOf(p))} on={p.enabled} disabled={!mayChange || p.deleted}
+    <Toggle label={s.provider.switch(nameOf(p))} off={s.provider.off(nameOf(p))} on={p.enabled} disabled={!mayChange || p.deleted}
       change={(enabled) => ok(api.PATCH('/api/v1/ai/providers/{provider}', { params: { path: { provider: p.name }, header: ifMatch(p.revision) }, body: { enabled } }))} />
   )
 }

@@ -4,6 +4,7 @@ import { api, ifMatch, ok, type Provider } from '../../api/client'
 import { nameOf, providerKey } from '../../providers'
 import { s } from '../../strings'
 import { Button, SecretField, SelectField, TextField } from '../../ui/basics'
+import { Command, flag } from '../../ui/command'
 import { Dialog, Form, useSend } from '../../ui/dialog'
 
 /** Edit changes a provider. If somebody else has in the meantime, it shows both. */
@@ -66,6 +67,7 @@ export function Edit({ provider, onClose }: { provider: Provider; onClose: () =>
         <SelectField label={s.provider.strategy} value={form.strategy} onValue={(v) => change({ strategy: v as Provider['strategy'] })} error={e('strategy')}>
           {Object.entries(s.provider.strategies).map(([v, text]) => <option key={v} value={v}>{text}</option>)}
         </SelectField>
+        {!moved && <Command words={['provider', 'edit', base.name, '--display-name', form.display_name, ...flag('base-url', form.base_url), ...flag('strategy', form.strategy)]} />}
       </Form>
     </Dialog>
   )

@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { api, ok, type AuditEntry, type Interception, type Page, type Provider } from '../../api/client'
 import { s } from '../../strings'
 import { by, Diff, what } from '../../ui/audit'
-import { Empty, Fetched, List, usePages } from '../../ui/list'
+import { Empty, every, Fetched, List, usePages } from '../../ui/list'
 import { RequestHead, RequestRow } from '../../ui/requests'
 import { Time } from '../../ui/time'
 
@@ -29,7 +29,7 @@ export function Changes({ provider: p }: { provider: Provider }) {
       const found = await Promise.all([of(p.id, 'ai_provider'), of(p.id, 'ai_provider_key')])
       return found.flatMap((page) => page.items).sort((a, b) => b.index - a.index)
     },
-    refetchInterval: 5_000,
+    refetchInterval: every(5_000),
   })
   return (
     <Fetched query={query}>

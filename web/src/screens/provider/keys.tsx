@@ -159,14 +159,18 @@ function Actions({ provider: p, k, onOpen }: { provider: Provider; k: ProviderKe
   const mayChange = useMay('ai_provider_key:update')
   const mayRemove = useMay('ai_provider_key:delete')
   const mayRotate = useMay('ai_provider:update', 'ai_provider_key:create', 'ai_provider_key:delete', 'ai_provider_key:update')
-  const toggle = () => ok(api.PATCH('/api/v1/ai/providers/{provider}/keys/{id}', {
-    params: { path: { provider: p.name, id: k.id }, header: ifMatch(p.revision) }, body: { disabled: !k.disabled },
-  })).then(changed, refused)
+  // What is undone is the switch alone, whatever else has changed since.
+  const toggle = (disabled: boolean, at?: number) => ok(api.PATCH('/api/v1/ai/providers/{provider}/keys/{id}', {
+    params: { path: { provider: p.name, id: k.id }, header: at === undefined ? undefined : ifMatch(at) }, body: { disabled },
+  })).then(() => {
+    if (disabled) toast(s.key.off(named(k)), { undo: () => void toggle(false) })
+    return changed()
+  }, refused)
   return (
     <Menu label={s.key.actions(named(k))} choices={[
       mayRotate && ['rotate', s.key.rotate, () => onOpen({ what: 'rotate', key: k })],
       mayChange && ['edit', s.edit, () => onOpen({ what: 'edit', key: k })],
-      mayChange && ['toggle', k.disabled ? s.key.enable : s.key.disable, () => void toggle()],
+      mayChange && ['toggle', k.disabled ? s.key.enable : s.key.disable, () => void toggle(!k.disabled, p.revision)],
       mayRemove && ['remove', s.key.remove, () => onOpen({ what: 'remove', key: k })],
     ]} />
   )

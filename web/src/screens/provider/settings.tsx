@@ -29,17 +29,26 @@ const own: Record<string, [string, Kind][]> = {
 const typesFor = { openai: ['openai', 'azure'], anthropic: ['anthropic', 'bedrock'], gemini: ['gemini'] }
 
 /** Settings are a form of the settings document. A secret in it is replaced, never shown. */
-export function Settings({ provider: p }: { provider: Provider }) {
+export function Settings({ provider }: { provider: Provider }) {
+  // While something is being edited, what it is a change of stays; the server says if somebody else changed it.
+  const [base, setBase] = useState<Provider | null>(null)
+  const p = base ?? provider
   const there = (p.settings ?? null) as Document | null
-  const [type, setType] = useState(String(there?._type ?? p.type))
+  const [chosen, setType] = useState<string | null>(null)
+  const type = chosen ?? String(there?._type ?? p.type)
   const [edits, setEdits] = useState<Document>({})
   const [replacing, setReplacing] = useState<string[]>([])
   const [clearing, setClearing] = useState(false)
   const queries = useQueryClient()
   const mayChange = useMay('ai_provider:update') && !p.deleted
-  const done = (now: Provider) => {
+  const drop = () => {
     setEdits({})
     setReplacing([])
+    setBase(null)
+    setType(null)
+  }
+  const done = (now: Provider) => {
+    drop()
     queries.setQueryData(providerKey(p.name), now)
     void queries.invalidateQueries()
     toast(s.settings.saved)
@@ -60,7 +69,32 @@ export function Settings({ provider: p }: { provider: Provider }) {
     }
     return change(next)
   }, done)
-  const set = (name: string, v: unknown) => setEdits((e) => ({ ...e, [name]: v }))
+  const edit = (change: () => void) => {
+    setBase(p)
+    change()
+  }
+  const set = (name: string, v: unknown) => edit(() => setEdits((e) => ({ ...e, [name]: v })))
+  const theirs = run.problem?.status === 412 ? (run.problem.current as Provider) : null
+  if (theirs) {
+    const now = (theirs.settings ?? {}) as Document
+    const mine = fields.filter(([name]) => name in edits)
+    const say = (kind: Kind, v: unknown) => (kind === 'secret' ? s.settings.isSet : v === undefined || v === '' ? '–' : Array.isArray(v) ? v.join(' ') : String(v))
+    const held = (name: string, kind: Kind) => (kind === 'secret' ? (Array.isArray(now._secrets) && now._secrets.includes(name) ? s.settings.isSet : '–') : say(kind, now[name]))
+    return (
+      <div className="card pad limited" role="alert">
+        <h2>{s.conflict.title}</h2>
+        <p className="text">{s.conflict.text}</p>
+        <table aria-label={s.conflict.title}>
+          <thead><tr><th>{s.conflict.field}</th><th>{s.conflict.yours}</th><th>{s.conflict.theirs}</th></tr></thead>
+          <tbody>{mine.map(([name, kind]) => <tr key={name}><td>{s.settings.fields[name]?.label ?? name}</td><td className="mono">{say(kind, edits[name])}</td><td className="mono">{held(name, kind)}</td></tr>)}</tbody>
+        </table>
+        <div className="actions pad">
+          <Button look="primary" onClick={() => { setBase(theirs); run.setProblem(null) }}>{s.conflict.mine}</Button>
+          <Button onClick={() => { queries.setQueryData(providerKey(p.name), theirs); drop(); run.setProblem(null) }}>{s.conflict.take}</Button>
+        </div>
+      </div>
+    )
+  }
   const secrets = same && Array.isArray(there._secrets) ? (there._secrets as string[]) : []
   const value = (name: string) => edits[name] ?? (same ? there[name] : undefined)
   const error = (name: string) => run.problem?.field(`settings.${name}`)
@@ -68,7 +102,7 @@ export function Settings({ provider: p }: { provider: Provider }) {
   return (
     <div className="card pad limited">
       <Form action={s.save} busy={run.busy || !mayChange} problem={run.problem} shown={shown} onSend={() => void run.send()}>
-        <SelectField label={s.settings.platform} value={type} onValue={setType} hint={there ? undefined : s.settings.noneYet}>
+        <SelectField label={s.settings.platform} value={type} onValue={(v) => edit(() => setType(v))} hint={there ? undefined : s.settings.noneYet}>
           {typesFor[p.type].map((t) => <option key={t} value={t}>{s.settings.types[t] ?? t}</option>)}
         </SelectField>
         {fields.map(([name, kind], i) => {
@@ -80,7 +114,7 @@ export function Settings({ provider: p }: { provider: Provider }) {
               {heading}
               {kind === 'flag' ? <div className="field"><Check label={text.label} hint={text.hint} checked={value(name) === undefined ? (text.standard ?? false) : value(name) === true} onValue={(v) => set(name, v)} />{error(name) && <p className="error">{error(name)}</p>}</div>
                 : kind === 'secret' && secrets.includes(name) && !replacing.includes(name) ? (
-                  <div className="field"><span className="legend">{text.label}</span><div className="row"><span className="mut">{s.settings.isSet}</span><Button className="small" aria-label={s.settings.replaceThis(text.label)} onClick={() => setReplacing([...replacing, name])}>{s.settings.replace}</Button></div></div>
+                  <div className="field"><span className="legend">{text.label}</span><div className="row"><span className="mut">{s.settings.isSet}</span><Button className="small" aria-label={s.settings.replaceThis(text.label)} onClick={() => edit(() => setReplacing([...replacing, name]))}>{s.settings.replace}</Button></div></div>
                 ) : kind === 'secret' ? <SecretField {...props} value={String(edits[name] ?? '')} onValue={(v) => set(name, v)} />
                 : kind === 'list' ? <TextField {...props} mono value={Array.isArray(value(name)) ? (value(name) as string[]).join(' ') : String(value(name) ?? '')} onValue={(v) => set(name, v)} />
                 : kind === 'number' ? <TextField {...props} type="number" min={0} value={value(name) === undefined ? '' : String(value(name))} onValue={(v) => set(name, v === '' ? '' : Number(v))} />
