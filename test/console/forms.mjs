@@ -129,11 +129,11 @@ for (const [name, how] of Object.entries({
     await opened(how.at, name === 'a provider' ? 'OpenAI' : 'fast')
     await how.theirs()
     await page.getByRole('switch', { name: how.switch }).click()
-    await page.locator('.toast.bad').waitFor()
+    await page.locator('.toast.bad').last().waitFor()
     assert.equal((await how.now()).enabled, true, 'it is as it was')
     await page.locator(`[role=switch][aria-label="${how.switch}"][aria-checked=true]`).waitFor() // and says so
     await release()
-    await page.locator('.toast.bad').getByRole('button').last().click()
+    await page.locator('.toast.bad').last().getByRole('button').last().click()
   })
 }
 

@@ -14,11 +14,11 @@ const kept = [told.goodKey, told.ownerToken] // shown to nobody
 // What each role is shown: the places of the navigation, and things of others. An
 // auditor finds them all by their names in the audit log.
 const roles = {
-  owner: { places: ['/overview', '/providers', '/routes', '/requests', '/tokens', '/users', '/roles', '/audit', '/encryption'], pages: ['/welcome', '/providers/$name', '/requests/$id'], sees: everything },
-  auditor: { places: ['/overview', '/requests', '/audit'], pages: ['/requests/$id'], sees: everything },
-  'user-admin': { places: ['/overview', '/requests', '/tokens', '/users', '/roles'], pages: [], sees: ['user', 'token', 'role', 'session'], own: true },
-  member: { places: ['/overview', '/requests', '/tokens'], pages: [], sees: [], own: true },
-  nothing: { places: [], pages: [], sees: [] }, // of the console: it may read the metrics
+  owner: { places: ['/overview', '/providers', '/routes', '/requests', '/tokens', '/users', '/roles', '/audit', '/encryption'], pages: ['/account', '/welcome', '/providers/$name', '/requests/$id'], sees: everything },
+  auditor: { places: ['/overview', '/requests', '/audit'], pages: ['/account', '/requests/$id'], sees: everything },
+  'user-admin': { places: ['/overview', '/requests', '/tokens', '/users', '/roles'], pages: ['/account'], sees: ['user', 'token', 'role', 'session'], own: true },
+  member: { places: ['/overview', '/requests', '/tokens'], pages: ['/account'], sees: [], own: true },
+  nothing: { places: [], pages: ['/account'], sees: [] }, // of the console: it may read the metrics
 }
 
 // What shows each place to a role that has nothing else, and nothing but it.
