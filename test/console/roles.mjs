@@ -98,7 +98,7 @@ async function withheld(page, name, role, where) {
 }
 
 const addressOf = (at) => at.replace('$name', things.provider).replace('$id', things.request)
-const links = (page) => page.locator('nav a').evaluateAll((all) => all.map((a) => new URL(a.href).pathname))
+const links = (page) => page.locator('nav .group a').evaluateAll((all) => all.map((a) => new URL(a.href).pathname))
 const refusal = (page) => page.getByRole('alert').getByRole('heading', { name: 'This is not for your role' })
 
 async function walk(name, role) {
