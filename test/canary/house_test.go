@@ -149,7 +149,7 @@ func (h *house) options() app.Options {
 func (h *house) open(flags ...string) {
 	h.t.Helper()
 	cfg, err := h.config(h.dir, append([]string{
-		h.identityProvider(),
+		"--oidc-providers=" + h.identityProvider(),
 		"--audit-checkpoints=stdout,file:" + filepath.Join(h.dir, "audit-checkpoints") + "," + h.hookURL(),
 	}, flags...)...)
 	if err != nil {

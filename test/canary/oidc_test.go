@@ -11,8 +11,8 @@ import (
 	"github.com/gatehousehq/gatehouse/internal/oidc/oidctest"
 )
 
-// identityProvider starts a provider that people sign in by, and returns the flag of
-// the file that names it. The secret of the client is in a variable: see [house.lookup].
+// identityProvider starts a provider that people sign in by, and returns the
+// file that names it. The secret of the client is in a variable: see [house.lookup].
 func (h *house) identityProvider() string {
 	h.t.Helper()
 	h.clientSecret = h.vault.one("client secret of an identity provider")
@@ -23,7 +23,7 @@ func (h *house) identityProvider() string {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		h.t.Fatal(err)
 	}
-	return "--oidc-providers=" + file
+	return file
 }
 
 // lookup is the environment of the server.

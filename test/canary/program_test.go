@@ -149,7 +149,8 @@ func (p *program) journey() {
 		"OPENAI_API_KEY=" + seedKey(), "ANTHROPIC_API_KEY=" + seedKey(), "AWS_SECRET_ACCESS_KEY=" + p.vault.one("Bedrock secret key"),
 		"GATEHOUSE_AUDIT_CHECKPOINTS=stdout,file:" + filepath.Join(p.dir, "audit-checkpoints") + "," + p.hookURL(), "GATEHOUSE_LOG_FORMAT=json",
 	}
-	p.serve(seeds...)
+	idp := p.identityProvider()
+	p.serve(append(seeds, "GATEHOUSE_OIDC_PROVIDERS="+idp, "CLIENT_SECRET="+p.clientSecret)...)
 	p.commands()
 	p.ask("openai", "/v1/chat/completions", p.token, false, nil)
 	p.ask("vendor", "/v1/chat/completions", p.token, true, nil)

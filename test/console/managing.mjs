@@ -2,30 +2,21 @@
 // anything by its name, a provider that is tried first, what a change will affect and
 // how it is undone, one's own sessions, what a form is on the command line.
 import assert from 'node:assert/strict'
-import { accessible, api, chat, everyLook, fits, launch, open, told } from './browser.mjs'
+import { accessible, api, chat, everyLook, open, told } from './browser.mjs'
+import { begin, go as goTo } from './steps.mjs'
 
-const browser = await launch()
-const { page, faults } = await open(browser)
-
-async function step(name, run) {
-  const began = Date.now()
-  try {
-    await run()
-    await accessible(page, name)
-    await fits(page, name)
-    assert.deepEqual(faults, [], 'what the browser logged')
-  } catch (e) {
-    if (told.screenshots) await page.screenshot({ path: `${told.screenshots}/failed.png` })
-    console.log(`FAILED ${name}\n${await page.locator('body').innerText()}`)
-    throw e
-  }
-  console.log(`${String(Date.now() - began).padStart(6)} ms  ${name}`)
-}
-
+const { browser, page, step } = await begin()
 const button = (name) => page.getByRole('button', { name, exact: true })
 const field = (name) => page.getByLabel(name, { exact: true })
 const dialog = page.getByRole('dialog')
-const go = (path) => page.evaluate((p) => { history.pushState(null, '', p); dispatchEvent(new PopStateEvent('popstate')) }, path)
+const go = (path) => goTo(page, path)
+/** until waits for what the page has asked the server to do. */
+const until = async (ask, what) => {
+  for (let n = 0; !(await ask()); n++) {
+    assert.ok(n < 100, `${what}: not after ten seconds`)
+    await page.waitForTimeout(100)
+  }
+}
 
 const provider = (name, keys) => ({ name, type: 'openai', base_url: `${told.upstream}/v1`, api_keys: keys })
 await api('POST', '/api/v1/ai/providers', provider('alpha', [told.goodKey, told.limitedKey]))
@@ -109,12 +100,12 @@ await step('what is switched off is switched on again by undoing it', async () =
   await page.getByText('beta is switched off.').waitFor()
   await button('Undo').click()
   await page.getByRole('switch', { checked: true }).waitFor()
-  assert.equal((await api('GET', '/api/v1/ai/providers/beta')).enabled, true)
+  await until(async () => (await api('GET', '/api/v1/ai/providers/beta')).enabled, 'the provider is on again')
   await page.getByRole('button', { name: /^Actions for key/ }).click()
   await page.getByRole('menuitem', { name: 'Disable' }).click()
   await button('Undo').last().click()
   await page.getByRole('row').getByText('ready').waitFor()
-  assert.equal((await api('GET', '/api/v1/ai/providers/beta')).api_keys[0].disabled, false)
+  await until(async () => !(await api('GET', '/api/v1/ai/providers/beta')).api_keys[0].disabled, 'the key is on again')
 })
 
 await step('settings that somebody else changed show both versions', async () => {
