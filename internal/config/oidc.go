@@ -58,7 +58,7 @@ func loadOIDC(file string, lookup func(string) (string, bool)) ([]OIDCProvider, 
 	d := yaml.NewDecoder(bytes.NewReader(b))
 	d.KnownFields(true)
 	if err := d.Decode(&in); err != nil {
-		return nil, fmt.Errorf("oidc-providers: %s is not a YAML file with a list providers of settings that there are%s", file, whereYAML(err))
+		return nil, fmt.Errorf("oidc-providers: %s%s: must be YAML with a list of providers, each with settings that there are; a secret is not in it, but in what client_secret_file or client_secret_env names", file, whereYAML(err))
 	}
 	if len(in.Providers) == 0 || len(in.Providers) > maxOIDC {
 		return nil, fmt.Errorf("oidc-providers: %s must have 1 to %d providers", file, maxOIDC)
@@ -100,7 +100,7 @@ func loadOIDC(file string, lookup func(string) (string, bool)) ([]OIDCProvider, 
 	return out, errors.Join(bad...)
 }
 
-// whereYAML returns the line that a parser complains of: it quotes what it read, which
+// whereYAML returns the line that a parser complains of, and nothing else of what it says: it quotes what it read, which
 // may be a secret.
 func whereYAML(err error) string {
 	_, rest, ok := strings.Cut(err.Error(), "line ")
@@ -108,7 +108,7 @@ func whereYAML(err error) string {
 		return ""
 	}
 	line, _, _ := strings.Cut(rest, ":")
-	return ": see line " + strings.TrimFunc(line, func(c rune) bool { return c < '0' || c > '9' })
+	return ", line " + strings.TrimFunc(line, func(c rune) bool { return c < '0' || c > '9' })
 }
 
 func beside(dir, path string) string {

@@ -58,10 +58,10 @@ func TestWrongIdentityProvidersAreRefused(t *testing.T) {
 	t.Parallel()
 	const good = "name: acme, issuer: https://idp.example.com, client_id: gate, default_role: member"
 	for name, c := range map[string]struct{ text, says string }{
-		"nothing":                      {"", "is not a YAML file"},
+		"nothing":                      {"", "must be YAML with a list"},
 		"no provider":                  {"providers: []", "1 to 16"},
-		"a setting that there is not":  {"providers:\n  - {" + good + "}\n  - {client_secret: hidden}", "see line 3"},
-		"another form":                 {"providers: {hidden: 1}", "see line 1"},
+		"a setting that there is not":  {"providers:\n  - {" + good + "}\n  - {client_secret: hidden}", "line 3: must be YAML"},
+		"another form":                 {"providers: {hidden: 1}", "line 1: must be YAML"},
 		"no issuer":                    {"providers: [{name: acme, client_id: gate, default_role: member}]", "providers[0] issuer:"},
 		"plain HTTP":                   {"providers: [{" + strings.Replace(good, "https", "http", 1) + "}]", "providers[0] issuer: must begin with https"},
 		"the same name twice":          {"providers: [{" + good + "}, {" + good + "}]", "providers[1] name: is that of another"},

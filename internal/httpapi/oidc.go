@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -173,7 +174,11 @@ func (a *api) failedOIDC(ctx context.Context, err error) string {
 	if !ok {
 		return failedQuery + map[bool]string{true: "unavailable", false: "error"}[a.problem(ctx, err).Status == http.StatusServiceUnavailable]
 	}
-	a.Log.WarnContext(ctx, "sign-in by an identity provider failed", "id", info(ctx).id, "provider", e.Provider, "reason", string(e.Reason), "error", e.Err)
+	attrs := []slog.Attr{slog.String("id", info(ctx).id), slog.String("provider", e.Provider), slog.String("reason", string(e.Reason))}
+	if e.Err != nil {
+		attrs = append(attrs, slog.Any("error", e.Err))
+	}
+	a.Log.LogAttrs(ctx, slog.LevelWarn, "sign-in by an identity provider failed", attrs...)
 	return failedQuery + url.QueryEscape(string(e.Reason))
 }
 
