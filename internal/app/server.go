@@ -110,7 +110,6 @@ type Server struct {
 	rotator   *rotation.Rotator
 	now       func() time.Time
 	transport *transport.Transport
-	idps      []*transport.Transport // of the identity providers
 	gateway   *gateway.Gateway
 	tokens    *authn.Authenticator
 	sessions  *authn.Sessions
@@ -509,9 +508,6 @@ func (s *Server) Close() error {
 	}
 	if s.transport != nil {
 		s.transport.CloseIdleConnections()
-	}
-	for _, t := range s.idps {
-		t.CloseIdleConnections()
 	}
 	if s.journal != nil {
 		s.closeJournal(context.Background())

@@ -20,7 +20,7 @@ var law = map[string]rule{
 
 	"internal/cli":    {own: []string{"client", "internal/datadir", "internal/origin", "internal/secret"}, modules: []string{cobra, term}},
 	"internal/app":    {any: true, modules: []string{age, cobra, pflag, term, uuid}},
-	"internal/config": {own: []string{"internal/datadir", "internal/keyring", "internal/oidc", "internal/secret", "internal/seed"}, modules: []string{pflag, yaml}},
+	"internal/config": {own: []string{"internal/datadir", "internal/keyring", "internal/oidc", "internal/secret", "internal/seed", "internal/settings"}, modules: []string{pflag, yaml}},
 
 	// The control plane. httpapi knows neither rbac nor the layers: who may do
 	// what, and what is written down about it, is not decided there.

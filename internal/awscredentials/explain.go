@@ -26,11 +26,14 @@ func explain(ctx context.Context, err error) reason {
 		problem := fmt.Sprintf("AWS gives it no credentials (%s): %s", plain(api.ErrorCode()), advice(api.ErrorCode()))
 		return reason{problem, problem + "; it says: " + plain(api.ErrorMessage())}
 	}
+	for _, own := range []error{errNoCredentials, errStrange, errEnded} {
+		if errors.Is(err, own) {
+			problem := "it has no AWS credentials: " + own.Error()
+			return reason{problem, problem}
+		}
+	}
 	var problem string
 	switch {
-	case errors.Is(err, errNoCredentials), errors.Is(err, errStrange), errors.Is(err, errEnded):
-		problem = "it has no AWS credentials: " + innermost(err).Error()
-		return reason{problem, problem}
 	case errors.Is(err, netguard.ErrRefused):
 		problem = "it has no AWS credentials: the address where they would be asked for is not one that may be dialled"
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -60,16 +63,6 @@ func advice(code string) string {
 		return "it has had too many requests"
 	}
 	return "it refuses"
-}
-
-// innermost returns the one of our own errors that is in err.
-func innermost(err error) error {
-	for _, own := range []error{errNoCredentials, errStrange, errEnded} {
-		if errors.Is(err, own) {
-			return own
-		}
-	}
-	return err
 }
 
 // cause leaves out what the SDK says around an error: which of its parts it was,

@@ -96,7 +96,7 @@ func (s *Source) Credentials(ctx context.Context) (pair, session secret.Text, er
 	return secret.Text{}, secret.Text{}, errNone
 }
 
-// errNone has no reason with it: that is for operators, see [Source.Problem].
+// errNone has no reason with it: that is for operators, see [Source.Condition].
 var errNone = &upstream.CredentialError{}
 
 // await waits until st is over.

@@ -14,14 +14,15 @@ import (
 
 	"github.com/gatehousehq/gatehouse/internal/oidc"
 	"github.com/gatehousehq/gatehouse/internal/secret"
+	"github.com/gatehousehq/gatehouse/internal/settings"
 )
 
 // An OIDCProvider is an identity provider that people may sign in by.
 type OIDCProvider struct {
 	oidc.Config
-	// CA are the only certificates of authorities that its own may be signed by; nil is
+	// CA are the only certificates of authorities that its own may be signed by; none is
 	// those of the system.
-	CA *x509.CertPool
+	CA []*x509.Certificate
 }
 
 // A providerFile is the form of the file that --oidc-providers names.
@@ -143,14 +144,14 @@ func clientSecret(dir, file, variable string, lookup func(string) (string, bool)
 	return secret.Text{}, nil
 }
 
-func authorities(file string) (*x509.CertPool, error) {
+func authorities(file string) ([]*x509.Certificate, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(b) {
-		return nil, errors.New("has no certificate in PEM form")
+	list, err := (&settings.Reach{CA: string(b)}).Certificates()
+	if err == nil && len(list) == 0 {
+		err = errors.New("has no certificate in PEM form")
 	}
-	return pool, nil
+	return list, err
 }

@@ -69,7 +69,7 @@ func TestWrongIdentityProvidersAreRefused(t *testing.T) {
 		"an empty secret":              {"providers: [{" + good + ", client_secret_file: empty}]", "client_secret_file: is empty"},
 		"a variable that is not there": {"providers: [{" + good + ", client_secret_env: hidden}]", "client_secret_env: names a variable"},
 		"two places of the secret":     {"providers: [{" + good + ", client_secret_env: ACME_SECRET, client_secret_file: secret}]", "give this or"},
-		"no certificates":              {"providers: [{" + good + ", ca_file: secret}]", "ca_file: has no certificate"},
+		"no certificates":              {"providers: [{" + good + ", ca_file: secret}]", "ca_file: must have one or more certificates"},
 		"more than one thing":          {"providers: [{name: A, client_id: gate, default_role: member}]", "providers[0] name:"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -171,8 +171,11 @@ func (a *api) endOIDC(ctx context.Context, in *OIDCPath) (*leading, error) {
 // them.
 func (a *api) failedOIDC(ctx context.Context, err error) string {
 	e, ok := errors.AsType[*oidc.Error](err)
-	if !ok {
-		return failedQuery + map[bool]string{true: "unavailable", false: "error"}[a.problem(ctx, err).Status == http.StatusServiceUnavailable]
+	switch {
+	case !ok && a.problem(ctx, err).Status == http.StatusServiceUnavailable:
+		return failedQuery + "unavailable"
+	case !ok:
+		return failedQuery + "error"
 	}
 	attrs := []slog.Attr{slog.String("id", info(ctx).id), slog.String("provider", e.Provider), slog.String("reason", string(e.Reason))}
 	if e.Err != nil {
