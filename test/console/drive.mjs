@@ -2,44 +2,15 @@
 // see, and then looks at the screen with axe and at what the browser logged.
 import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
-import { accessible, api, chat, everyLook, fits, launch, models, open, told } from './browser.mjs'
+import { accessible, api, chat, everyLook, fits, models, open, told } from './browser.mjs'
+import { begin, go, present } from './steps.mjs'
 
-const browser = await launch()
-const { context, page, faults } = await open(browser)
-let started = Date.now()
+const { browser, context, page, faults, step, button, field } = await begin()
 
-/** step runs one and then checks what holds on every screen. */
-async function step(name, run) {
-  try {
-    await run()
-    await accessible(page, name)
-    await fits(page, name)
-    assert.deepEqual(faults, [], 'what the browser logged')
-  } catch (e) {
-    if (told.screenshots) await page.screenshot({ path: `${told.screenshots}/failed.png` })
-    console.log(`FAILED ${name}\n${await page.locator('body').innerText()}`)
-    throw e
-  }
-  console.log(`${String(Date.now() - started).padStart(6)} ms  ${name}`)
-  started = Date.now()
-}
-
-const button = (name) => page.getByRole('button', { name, exact: true })
-const field = (name) => page.getByLabel(name, { exact: true })
 const sees = (text) => page.getByText(text).first().waitFor()
-const go = (path) => page.evaluate((p) => { history.pushState(null, '', p); dispatchEvent(new PopStateEvent('popstate')) }, path)
 
 const password = 'a gate and four towers'
 let firstToken = ''
-
-/** signIn takes the form from where it is. */
-async function signIn(where, credentials) {
-  await where.getByRole('heading', { name: 'Sign in' }).waitFor() // signing out takes a moment
-  const token = where.getByRole('button', { name: 'Sign in with a token' })
-  if (credentials.token && (await token.count())) await token.click()
-  for (const [label, value] of Object.entries(credentials)) await where.getByLabel(label[0].toUpperCase() + label.slice(1), { exact: true }).fill(value)
-  await where.getByRole('button', { name: 'Sign in', exact: true }).click()
-}
 
 await step('a deep link asks who it is first', async () => {
   await page.goto(`${told.url}/`)
@@ -47,17 +18,17 @@ await step('a deep link asks who it is first', async () => {
 })
 
 await step('a wrong password is refused beside the form', async () => {
-  await signIn(page, { name: 'owner', password: 'not the one' })
+  await present(page, { name: 'owner', password: 'not the one' })
   await page.getByRole('alert').waitFor()
 })
 
 await step('a token that is none is refused beside the form', async () => {
-  await signIn(page, { token: 'gate_nonsense' })
+  await present(page, { token: 'gate_nonsense' })
   await page.getByRole('alert').waitFor()
 })
 
 await step('the owner signs in, and an empty installation begins with the first steps', async () => {
-  await signIn(page, { token: told.ownerToken })
+  await present(page, { token: told.ownerToken })
   await sees('Welcome to your Gatehouse')
   await everyLook(page, 'first-run')
 })
@@ -265,19 +236,19 @@ await step('requests come as they end, and lead to their attempts', async () => 
 })
 
 await step('requests are filtered by the address', async () => {
-  await go('/requests?status=5xx')
+  await go(page, '/requests?status=5xx')
   await sees('Nothing matches')
 })
 
 await step('there is a page for what is not there', async () => {
-  await go('/nowhere')
+  await go(page, '/nowhere')
   await sees('There is no such page')
-  await go('/providers/nowhere')
+  await go(page, '/providers/nowhere')
   await sees('There is no such thing here')
 })
 
 await step('a server that is away is told of, and what was read stays', async () => {
-  await go('/providers')
+  await go(page, '/providers')
   await page.getByRole('table').getByRole('link', { name: 'Mine' }).waitFor()
   await context.setOffline(true)
   await page.getByText('The server does not answer.').waitFor()
@@ -296,7 +267,7 @@ await step('shortcuts are shown', async () => {
 
 await step('a list of hundreds goes on as one scrolls', async () => {
   for (let i = 0; i < 120; i++) await api('POST', '/api/v1/ai/providers', { name: `many-${String(i).padStart(3, '0')}`, type: 'openai', base_url: `${told.upstream}/v1`, enabled: false })
-  await go('/providers?q=many')
+  await go(page, '/providers?q=many')
   await page.getByRole('link', { name: 'many-000' }).waitFor()
   await page.waitForFunction(() => {
     scrollTo(0, document.body.scrollHeight)
@@ -305,13 +276,13 @@ await step('a list of hundreds goes on as one scrolls', async () => {
 })
 
 await step('a deleted provider is named by what goes with it, and can be restored', async () => {
-  await go('/providers/openai')
+  await go(page, '/providers/openai')
   await button('Delete provider').click()
   await sees('2 keys will be removed for good.')
   await field('Type openai to confirm').fill('openai')
   await page.getByRole('dialog').getByRole('button', { name: 'Delete provider' }).click()
   await page.getByRole('heading', { name: 'Providers', exact: true }).waitFor()
-  await go('/providers?deleted=shown&q=openai')
+  await go(page, '/providers?deleted=shown&q=openai')
   await page.getByRole('link', { name: 'Mine' }).click()
   await button('Restore').click()
   await page.getByText('This provider was deleted').waitFor({ state: 'detached' })
@@ -428,7 +399,7 @@ await step('the audit log tells who did what, and what changed', async () => {
 })
 
 await step('the audit log is filtered by the address, and exported', async () => {
-  await go('/audit?resource=api_key&action=delete')
+  await go(page, '/audit?resource=api_key&action=delete')
   await page.getByRole('button', { name: 'deleted token' }).first().waitFor()
   const saved = page.waitForEvent('download')
   await button('Export').click()
@@ -445,22 +416,22 @@ await step('the audit log is filtered by the address, and exported', async () =>
 await step('a session that the server ends asks to sign in again, and leads back', async () => {
   const { items } = await api('GET', '/api/v1/sessions')
   for (const session of items) await api('DELETE', `/api/v1/sessions/${session.id}`)
-  await go('/tokens')
+  await go(page, '/tokens')
   await sees('Your session has ended.')
-  await signIn(page, { name: 'owner', password })
+  await present(page, { name: 'owner', password })
   await page.getByRole('heading', { name: 'Tokens' }).waitFor()
 })
 
 await step('a user is given a password, and must choose another', async () => {
   await api('POST', '/api/v1/users', { name: 'kim', roles: ['member'] })
-  await go('/users')
+  await go(page, '/users')
   await page.getByRole('button', { name: 'Actions for kim' }).click()
   await page.getByRole('menuitem', { name: 'Set password' }).click()
   await field('New password').fill('given by the owner')
   await page.getByRole('dialog').getByRole('button', { name: 'Set password' }).click()
   await sees('The password is saved.')
   await button('Sign out').click()
-  await signIn(page, { name: 'kim', password: 'given by the owner' })
+  await present(page, { name: 'kim', password: 'given by the owner' })
   await page.getByRole('heading', { name: 'Choose a password' }).waitFor()
   await field('Password until now').fill('given by the owner')
   await field('New password').fill('known to kim alone')
@@ -474,10 +445,10 @@ await step('a role that may read nothing is shown nothing', async () => {
   await api('POST', '/api/v1/users', { name: 'sofia', roles: ['auditor'] })
   const { token } = await api('POST', '/api/v1/tokens', { name: 'sofia', owner: 'sofia', scopes: ['all'] })
   await button('Sign out').click()
-  await signIn(page, { token })
+  await present(page, { token })
   await page.getByRole('link', { name: 'Requests', exact: true }).waitFor()
   assert.equal(await page.getByRole('link', { name: 'Providers', exact: true }).count(), 0)
-  await go('/providers')
+  await go(page, '/providers')
   await sees('This is not for your role')
 })
 
@@ -503,7 +474,7 @@ async function pictures() {
       await shot.page.goto(`${told.url}/`)
       await shot.page.getByRole('heading', { name: 'Sign in' }).waitFor()
       await save('signin')
-      await signIn(shot.page, { name: 'owner', password })
+      await present(shot.page, { name: 'owner', password })
       await shot.page.getByRole('navigation').waitFor()
       for (const [name, path] of Object.entries(screens)) {
         await shot.page.evaluate((p) => { history.pushState(null, '', p); dispatchEvent(new PopStateEvent('popstate')) }, path)

@@ -15,13 +15,12 @@ for (const name of ['lee', 'kim']) await api('POST', '/api/v1/users', { name, ro
 const { token } = await api('POST', '/api/v1/tokens', { name: 'laptop', scopes: ['gateway:use'] })
 const request = await say(token, 'openai')
 
-const { browser, page, faults, step } = await begin()
+const { browser, page, faults, step, button } = await begin()
 await page.goto(told.url)
 await signIn(page, told.ownerToken)
 await page.getByRole('heading', { level: 1 }).waitFor()
 
 const dialog = page.getByRole('dialog')
-const button = (name) => page.getByRole('button', { name, exact: true })
 const choose = async (menu, item) => {
   await page.getByRole('button', { name: menu }).click()
   await page.getByRole('menuitem', { name: item, exact: true }).click()

@@ -3,13 +3,10 @@
 // how it is undone, one's own sessions, what a form is on the command line.
 import assert from 'node:assert/strict'
 import { accessible, api, chat, everyLook, open, told } from './browser.mjs'
-import { begin, go as goTo } from './steps.mjs'
+import { begin, go } from './steps.mjs'
 
-const { browser, page, step } = await begin()
-const button = (name) => page.getByRole('button', { name, exact: true })
-const field = (name) => page.getByLabel(name, { exact: true })
+const { browser, page, step, button, field } = await begin()
 const dialog = page.getByRole('dialog')
-const go = (path) => goTo(page, path)
 /** until waits for what the page has asked the server to do. */
 const until = async (ask, what) => {
   for (let n = 0; !(await ask()); n++) {
@@ -62,7 +59,7 @@ await step('what is chosen there is told of, and what is not found', async () =>
 
 await step('users and routes are searched', async () => {
   for (const [path, there, gone] of [['/users', 'mira', 'owner'], ['/routes', 'fast', 'nothing']]) {
-    await go(path)
+    await go(page, path)
     await page.getByRole('searchbox').fill(there)
     await page.getByRole('row', { name: there }).waitFor()
     await page.waitForFunction((n) => ![...document.querySelectorAll('tbody .name')].some((e) => e.textContent === n), gone)
@@ -72,7 +69,7 @@ await step('users and routes are searched', async () => {
 })
 
 await step('a provider is tried before it is added, and nothing of that stays', async () => {
-  await go('/providers')
+  await go(page, '/providers')
   await button('Add provider').click()
   await field('Name').fill('beta')
   await field('Base URL').fill(`${told.upstream}/v1`)
@@ -109,7 +106,7 @@ await step('what is switched off is switched on again by undoing it', async () =
 })
 
 await step('settings that somebody else changed show both versions', async () => {
-  await go('/providers/alpha?tab=settings')
+  await go(page, '/providers/alpha?tab=settings')
   await field('Project').fill('mine')
   await api('PATCH', '/api/v1/ai/providers/alpha', { settings: { _type: 'openai', _version: 1, project: 'theirs' } })
   await page.waitForTimeout(3500) // what is read again meanwhile is not taken for what one saw
@@ -126,7 +123,7 @@ await step('settings that somebody else changed show both versions', async () =>
 await step('what goes with a provider is named before it is deleted', async () => {
   assert.equal(await chat(token, 'alpha'), 200)
   while ((await api('GET', '/api/v1/usage?provider=alpha')).total.requests === 0) await new Promise((done) => setTimeout(done, 100)) // its record is written
-  await go('/providers/alpha')
+  await go(page, '/providers/alpha')
   await button('Delete provider').click()
   for (const text of ['2 keys will be removed for good.', '1 route has it as a target: fast.', '1 token names it on its list: robot (owner).', '1 request went here in the last day.']) await dialog.getByText(text).waitFor()
   await everyLook(page, 'delete')
@@ -145,7 +142,7 @@ await step('one sees where one is signed in, and ends the other sessions', async
     await other.page.getByRole('navigation').waitFor()
     others.push(other)
   }
-  await go('/account')
+  await go(page, '/account')
   const rows = page.getByRole('table', { name: 'Where you are signed in' }).locator('tbody tr')
   await page.waitForFunction(() => document.querySelectorAll('tbody tr').length === 3, null, { timeout: 15_000 })
   assert.match(await rows.first().innerText(), /Chrome on Linux[\s\S]*this one/)

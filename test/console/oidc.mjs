@@ -1,19 +1,17 @@
 // Signs in at an identity provider on another site, is refused there and here, and signs
 // out.
 import assert from 'node:assert/strict'
-import { api, launch, open, told } from './browser.mjs'
-import { stepsOf } from './steps.mjs'
+import { api, open, told } from './browser.mjs'
+import { begin } from './steps.mjs'
 
-const browser = await launch()
-const { context, page, faults } = await open(browser)
-context.setDefaultTimeout(30_000) // this runs beside others
+const { browser, context, page, faults, step: look } = await begin()
 const sees = (text) => page.getByText(text).first().waitFor()
 const by = () => page.getByRole('button', { name: 'Sign in with Acme', exact: true })
 const cookie = async (from, name) => (await from.cookies()).find((c) => c.name === name)
 
 const elsewhere = [] // requests to the provider, which are no fault here
 /** step leaves those requests out of what the browser logged. */
-const step = (name, run) => stepsOf(page, faults)(name, async () => {
+const step = (name, run) => look(name, async () => {
   await run()
   for (let i = faults.length - 1; i >= 0; i--) if (faults[i].includes(`${told.idp}/`)) elsewhere.push(...faults.splice(i, 1))
 })

@@ -8,11 +8,17 @@ export async function begin(init) {
   const { context, page, faults } = await open(browser)
   context.setDefaultTimeout(30_000) // these run beside each other
   if (init) await context.addInitScript(init)
-  return { browser, context, page, faults, step: stepsOf(page, faults) }
+  return { browser, context, page, faults, step: stepsOf(page, faults), ...controlsOf(page) }
 }
 
+/** controlsOf returns what finds a button or a field by its name. */
+const controlsOf = (page) => ({
+  button: (name) => page.getByRole('button', { name, exact: true }),
+  field: (name) => page.getByLabel(name, { exact: true }),
+})
+
 /** stepsOf returns what runs a step, and then checks what holds on every screen. */
-export function stepsOf(page, faults) {
+function stepsOf(page, faults) {
   let started = Date.now()
   return async (name, run, { look = true } = {}) => {
     try {
@@ -21,6 +27,7 @@ export function stepsOf(page, faults) {
       if (look) await fits(page, name)
       assert.deepEqual(faults, [], 'what the browser logged')
     } catch (e) {
+      if (told.screenshots) await page.screenshot({ path: `${told.screenshots}/failed.png` })
       console.log(`FAILED ${name}\n${page.url()}\n${await page.locator('body').innerText().catch(() => 'no page')}`)
       throw e
     }
@@ -29,11 +36,18 @@ export function stepsOf(page, faults) {
   }
 }
 
+/** present presents a token, or a name and a password, to the form where it is. */
+export async function present(page, credentials) {
+  await page.getByRole('heading', { name: 'Sign in' }).waitFor() // signing out takes a moment
+  const token = page.getByRole('button', { name: 'Sign in with a token' })
+  if (credentials.token && (await token.count())) await token.click()
+  for (const [label, value] of Object.entries(credentials)) await page.getByLabel(label[0].toUpperCase() + label.slice(1), { exact: true }).fill(value)
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click()
+}
+
 /** signIn signs in by a token, on the page where it is. */
 export async function signIn(page, token) {
-  await page.getByRole('button', { name: 'Sign in with a token' }).click()
-  await page.getByLabel('Token', { exact: true }).fill(token)
-  await page.getByRole('button', { name: 'Sign in', exact: true }).click()
+  await present(page, { token })
   await page.getByRole('navigation').waitFor()
 }
 
