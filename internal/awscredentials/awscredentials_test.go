@@ -59,6 +59,7 @@ type bench struct {
 	inUse  atomic.Pointer[[]*awscredentials.Source]
 	asked  atomic.Int64                                // requests to STS
 	before func(*http.Request) (*http.Response, error) // answers in the place of STS, if it does
+	pad    int                                         // spaces before what STS answers
 	skew   time.Duration                               // of our clock, ahead of that of AWS
 
 	mu    sync.Mutex
@@ -97,7 +98,9 @@ func (b *bench) roundTrip(r *http.Request, via *transport.Egress) (*http.Respons
 	}
 	w := httptest.NewRecorder()
 	b.sts.ServeHTTP(w, r)
-	return w.Result(), nil
+	res := w.Result()
+	res.Body = io.NopCloser(io.MultiReader(strings.NewReader(strings.Repeat(" ", b.pad)), res.Body))
+	return res, nil
 }
 
 // start has the Keeper run until the end of the test.
@@ -129,18 +132,32 @@ func get(t *testing.T, s *awscredentials.Source) string {
 	return pair.Reveal() + " " + session.Reveal()
 }
 
+// What STS answers is read so far and no further.
+func TestALongAnswerIsNotRead(t *testing.T) {
+	for pad, want := range map[int]bool{1 << 10: true, 1 << 20: false} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, awscredentials.Metadata{})
+			b.pad = pad
+			if got := get(t, b.start()); (got != "none") != want {
+				t.Errorf("behind %d bytes: got %s", pad, got)
+			}
+		})
+	}
+}
+
 func conditionOf(s *awscredentials.Source) string {
 	name, problem := s.Condition()
 	return name + " " + problem
 }
 
-// TestARoleIsRenewedBeforeItsSessionEnds follows a role for a day.
+// TestARoleIsRenewedBeforeItsSessionEnds follows a role for a day, but for its last
+// minute: at the end of that it is renewed once more.
 func TestARoleIsRenewedBeforeItsSessionEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, awscredentials.Metadata{})
 		s := b.start()
 		last, changes := "", 0
-		for range 24 * 60 {
+		for range 24*60 - 1 {
 			got := get(t, s)
 			if got == "none" {
 				t.Fatalf("none at %v: %s", time.Now(), conditionOf(s))
@@ -150,7 +167,7 @@ func TestARoleIsRenewedBeforeItsSessionEnds(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 		}
-		// One for each 45 minutes of a day, and none for the 1440 requests.
+		// One for each 45 minutes of a day, and none for the 1439 requests.
 		if changes != 32 || b.asked.Load() != 32 || b.hosts[0] != "sts.eu-central-1.amazonaws.com" {
 			t.Errorf("%d sessions by %d requests to %s", changes, b.asked.Load(), b.hosts[0])
 		}

@@ -152,6 +152,17 @@ func (h *house) amazonRole(more ...http.HandlerFunc) *mockbedrock.STS {
 	return sts
 }
 
+// waiting has no credentials, however long one waits for them.
+type waiting struct{ asked chan struct{} }
+
+func (n waiting) Credentials(ctx context.Context) (pair, session secret.Text, err error) {
+	close(n.asked)
+	<-ctx.Done()
+	return pair, session, ctx.Err()
+}
+
+func (waiting) Refused() {}
+
 const toClaude = `{"model":"claude-x","max_tokens":9,"messages":[{"role":"user","content":"hello there"}]}`
 
 func TestBedrockByARole(t *testing.T) {
@@ -220,6 +231,25 @@ func TestBedrockByARole(t *testing.T) {
 		req := h.request("POST", "/ai/v1/messages", strings.Replace(toClaude, "claude-x", "claude", 1))
 		if a := h.do(req); a.status != 200 || a.body != `{"type":"message"}` {
 			t.Errorf("by the route: %d %s", a.status, a.body)
+		}
+	})
+	t.Run("who leaves while they are waited for is gone", func(t *testing.T) {
+		t.Parallel()
+		h := newHouse(t)
+		p := h.upstream(routing.Bedrock, func(http.ResponseWriter, *http.Request) { t.Error("it was sent") })
+		source := waiting{make(chan struct{})}
+		p.Access = &bedrock.Access{Region: "eu-central-1", Source: source}
+		ctx, leave := context.WithCancel(t.Context())
+		go func() {
+			<-source.asked
+			leave()
+		}()
+		if res, err := h.client.Do(h.request("POST", "/ai/bedrock/v1/messages", toClaude).WithContext(ctx)); err == nil {
+			res.Body.Close()
+			t.Errorf("got %d", res.StatusCode)
+		}
+		if rec := h.record(); rec.Status != 499 || rec.Reason != "client_gone" || len(rec.Attempts) != 1 || rec.Attempts[0].Outcome != "client_gone" {
+			t.Errorf("recorded as %+v", rec)
 		}
 	})
 	t.Run("an error that shows the session is withheld", func(t *testing.T) {

@@ -211,6 +211,9 @@ func TestOIDCCookies(t *testing.T) {
 			if u := to.Query().Get("redirect_uri"); u != strings.Replace(s.url, "http", scheme, 1)+oidcPath+"acme/callback" {
 				t.Errorf("%s: led back to %s", name, u)
 			}
+			if r := a.header.Get("Referrer-Policy"); r != "no-referrer" {
+				t.Errorf("%s: the provider is told where the browser comes from: %q", name, r)
+			}
 			if strings.Contains(to.RawQuery, got.Value[:43]) {
 				t.Errorf("%s: the provider sees the cookie", name)
 			}
@@ -417,5 +420,15 @@ func TestComingBackIsCounted(t *testing.T) {
 			t.Errorf("got %q", why)
 		}
 		s.signIn(t, "ada", password(1))
+	})
+}
+
+func TestComingBackAsSomebodyIsNotCounted(t *testing.T) {
+	t.Parallel()
+	eachIDP(t, func(t *testing.T, s idp) {
+		s.at.SetUser("bea", oidctest.User{"sub": "1", "preferred_username": "bea", "groups": []string{"people"}})
+		for range 31 {
+			s.signInAt(t, "acme", "bea")
+		}
 	})
 }

@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	// fresh is how long it is kept what a provider says of itself. What was kept goes on
-	// to serve while the provider does not say it again.
+	// fresh is how long it is kept what a provider says of itself, and its keys: so long
+	// one may count that it took back. What was kept goes on to serve while the provider
+	// does not say it again.
 	fresh = time.Hour
 	// again is how long a provider that failed is not asked.
 	again = 10 * time.Second
@@ -87,8 +88,6 @@ func (p *Provider) metadata(ctx context.Context) (*metadata, error) {
 		p.last = discovery{at: now, meta: m, err: err}
 		if m == nil {
 			p.last.meta = last.meta
-		} else if last.meta != nil && last.meta.KeysURL == m.KeysURL {
-			m.keys = last.meta.keys
 		}
 	}
 	if p.last.meta == nil {

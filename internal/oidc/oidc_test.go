@@ -3,6 +3,8 @@ package oidc_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -131,6 +133,13 @@ func TestSomebodyIsLetIn(t *testing.T) {
 			}
 			if n, k := r.server.Asked("/.well-known/openid-configuration"), r.server.Asked("/keys"); n != 1 || k != 1 {
 				t.Errorf("what is kept was asked for %d and %d times", n, k)
+			}
+			r.now.Add(3600)
+			if _, err := r.finish(t.Context(), r.client, r.begin(t, "ada")); err != nil {
+				t.Fatal(err)
+			}
+			if n, k := r.server.Asked("/.well-known/openid-configuration"), r.server.Asked("/keys"); n != 2 || k != 2 {
+				t.Errorf("after an hour it was asked for %d and %d times", n, k)
 			}
 		})
 	}
@@ -342,6 +351,25 @@ func TestAProviderThatIsDownIsAskedAgain(t *testing.T) {
 	r.server.Break(oidctest.Fault{Status: map[string]int{doc: 502}})
 	if err := ask(); err != nil || r.server.Asked(doc) != asked+1 {
 		t.Errorf("after an hour: %v, asked %d times", err, r.server.Asked(doc)-asked)
+	}
+}
+
+func TestAClientWithoutASecretSaysWhoItIsInTheForm(t *testing.T) {
+	t.Parallel()
+	const issuer = "https://idp.example.com"
+	p := oidc.New(oidc.Config{Name: "acme", Issuer: issuer, ClientID: clientID, DefaultRole: "member"}, roundTrip(func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodPost {
+			if err := r.ParseForm(); err != nil || r.Form.Get("client_id") != clientID || r.Header.Get("Authorization") != "" {
+				t.Errorf("it sent %v, %v", r.Form, r.Header)
+			}
+			return nil, io.ErrUnexpectedEOF
+		}
+		body := fmt.Sprintf(`{"issuer":%q,"authorization_endpoint":%[1]q,"token_endpoint":%[1]q,"jwks_uri":%[1]q,"token_endpoint_auth_methods_supported":["none","client_secret_basic"]}`, issuer)
+		return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+	}), time.Now)
+	_, err := p.Redeem(t.Context(), oidc.NewFlow("/", [32]byte{}, time.Now()), callback, oidc.Answer{Code: "c"})
+	if reason(t, err) != oidc.Unreachable {
+		t.Errorf("got %v", err)
 	}
 }
 

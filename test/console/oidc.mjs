@@ -2,7 +2,7 @@
 // out.
 import assert from 'node:assert/strict'
 import { api, open, told } from './browser.mjs'
-import { begin } from './steps.mjs'
+import { begin, go } from './steps.mjs'
 
 const { browser, context, page, faults, step: look } = await begin()
 const sees = (text) => page.getByText(text).first().waitFor()
@@ -54,6 +54,12 @@ await strict.context.addCookies([{ ...(await cookie(strict.context, 'gatehouse-o
 await strict.page.getByRole('button', { name: 'bea' }).click()
 await strict.page.getByText('the browser did not keep a cookie').waitFor()
 await strict.context.close()
+
+await step('who signs in elsewhere is offered no password', async () => {
+  await go(page, '/account')
+  await page.getByRole('table').getByText('this one').waitFor()
+  assert.equal(await page.getByLabel('New password', { exact: true }).count(), 0)
+})
 
 await step('signing out signs out at the identity provider, which leads back', async () => {
   await page.getByRole('button', { name: 'Sign out', exact: true }).click()

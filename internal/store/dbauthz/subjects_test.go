@@ -16,6 +16,7 @@ import (
 func TestWhoSaysWhoSomebodyIs(t *testing.T) {
 	t.Parallel()
 	p := newPeople()
+	idle := store.User{ID: "u-idle", Name: "idle"}
 	expiring := dbgen.Actor(p.root, rbac.ScopeAll)
 	expiring.ExpiresAt = time.Date(2031, 1, 1, 0, 0, 0, 0, time.UTC)
 	for name, c := range map[string]struct {
@@ -27,6 +28,8 @@ func TestWhoSaysWhoSomebodyIs(t *testing.T) {
 		"an owner, themselves":                       {dbgen.Actor(p.root, rbac.ScopeAll), p.root, true},
 		"an owner with a token that expires":         {expiring, p.mem, false},
 		"an owner with a token for users alone":      {dbgen.Actor(p.root, "user:*"), p.mem, false},
+		"an owner, one who can do nothing":           {dbgen.Actor(p.root, rbac.ScopeAll), idle, true},
+		"a token for users alone, the same":          {dbgen.Actor(p.root, "user:*"), idle, false},
 		"a user-admin, a member":                     {dbgen.Actor(p.uma, rbac.ScopeAll), p.mem, true},
 		"a user-admin, an owner":                     {dbgen.Actor(p.uma, rbac.ScopeAll), p.root, false},
 		"a user-admin, of who can what they cannot":  {dbgen.Actor(p.uma, rbac.ScopeAll), p.strong, false},
@@ -36,6 +39,7 @@ func TestWhoSaysWhoSomebodyIs(t *testing.T) {
 		"nobody": {store.Actor{}, p.mem, false},
 	} {
 		m := newPeople().memory
+		m.users = append(m.users, idle)
 		_, err := dbauthz.Layer(c.who, m.tx()).Users.Update(context.Background(), c.of.ID, func(u *store.User) error {
 			u.Issuer, u.Subject = "https://idp.example.com", "s"
 			return nil

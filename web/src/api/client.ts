@@ -89,5 +89,18 @@ export async function ok<T>(answer: Promise<{ data?: T; error?: unknown; respons
   throw new Problem(res.response.status, p.detail ?? p.title ?? '', p.errors ?? [], p.current)
 }
 
+/** all reads a list page by page, at most so many of them, and says whether there is more of it. */
+export async function all<T>(page: (cursor: string | undefined) => Promise<Page<T>>, most = Infinity): Promise<{ items: T[]; more: boolean }> {
+  const items: T[] = []
+  let cursor: string | undefined
+  for (let n = 0; n < most; n++) {
+    const next = await page(cursor)
+    items.push(...next.items)
+    if (!next.next_cursor) return { items, more: false }
+    cursor = next.next_cursor
+  }
+  return { items, more: true }
+}
+
 /** ifMatch is the header of a change to what was read at a revision. */
 export const ifMatch = (revision: number) => ({ 'If-Match': `"${revision}"` })

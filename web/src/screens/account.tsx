@@ -1,6 +1,6 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
-import { api, ok, type Page, type Schemas } from '../api/client'
+import { all, api, ok, type Page, type Schemas } from '../api/client'
 import { useSession } from '../session'
 import { s } from '../strings'
 import { Button, State } from '../ui/basics'
@@ -12,7 +12,7 @@ import { SetPassword } from './signin'
 
 type Session = Schemas['Session']
 
-/** Account is one's own: where one is signed in, and the password. */
+/** Account is one's own: where one is signed in, and the password, which who signs in elsewhere has none of. */
 export function Account() {
   const { who } = useSession()
   const title = who?.password_set ? s.password.change : s.password.set
@@ -21,10 +21,12 @@ export function Account() {
       <div className="head"><div><h1>{s.account.title}</h1><p className="sub">{s.account.sub(who?.name ?? '', who?.roles.join(', ') ?? '')}</p></div></div>
       <div className="stack">
         {who && <Sessions of={who.id} />}
-        <section className="card limited" aria-label={title}>
-          <h2>{title}</h2>
-          <div className="pad"><p className="text">{s.password.others}</p><SetPassword action={title} onDone={() => toast(s.password.saved)} /></div>
-        </section>
+        {(who?.password_set || !who?.session?.provider) && (
+          <section className="card limited" aria-label={title}>
+            <h2>{title}</h2>
+            <div className="pad"><p className="text">{s.password.others}</p><SetPassword action={title} onDone={() => toast(s.password.saved)} /></div>
+          </section>
+        )}
       </div>
     </>
   )
@@ -32,14 +34,8 @@ export function Account() {
 
 /** readAll reads one's sessions, the one that asks first and then the latest. */
 async function readAll(user: string): Promise<Session[]> {
-  const all: Session[] = []
-  for (let cursor: string | undefined; ;) {
-    const page = (await ok(api.GET('/api/v1/sessions', { params: { query: { user, cursor, limit: 500 } } }))) as Page<Session>
-    all.push(...page.items)
-    if (!page.next_cursor) break
-    cursor = page.next_cursor
-  }
-  return all.filter((one) => one.active).sort((a, b) => Number(b.current) - Number(a.current) || b.last_seen_at.localeCompare(a.last_seen_at))
+  const { items } = await all<Session>((cursor) => ok(api.GET('/api/v1/sessions', { params: { query: { user, cursor, limit: 500 } } })) as Promise<Page<Session>>)
+  return items.filter((one) => one.active).sort((a, b) => Number(b.current) - Number(a.current) || b.last_seen_at.localeCompare(a.last_seen_at))
 }
 
 function Sessions({ of }: { of: string }) {
@@ -50,15 +46,15 @@ function Sessions({ of }: { of: string }) {
   const end = (one: Session) => ok(api.DELETE('/api/v1/sessions/{id}', { params: { path: { id: one.id } } }))
   return (
     <Fetched query={query}>
-      {(all) => {
-        const others = all.filter((one) => !one.current)
+      {(found) => {
+        const others = found.filter((one) => !one.current)
         return (
           <section className="card" aria-label={s.account.sessions}>
             <div className="title"><h2>{s.account.sessions}</h2>{others.length > 0 && <Button onClick={() => setEnding(true)}>{s.account.endOthers}</Button>}</div>
             <table aria-label={s.account.sessions}>
               <thead><tr><th>{s.account.device}</th><th className="wide-only">{s.account.address}</th><th className="wide-only">{s.account.since}</th><th>{s.account.seen}</th><th><span className="sr">{s.actions}</span></th></tr></thead>
               <tbody>
-                {all.map((one) => (
+                {found.map((one) => (
                   <tr key={one.id}>
                     <td><div className="name">{deviceOf(one.user_agent)}</div><div className="narrow hint mono">{one.address}</div></td>
                     <td className="wide-only mono mut">{one.address || '–'}</td>

@@ -1,23 +1,10 @@
 import { useQuery } from '@tanstack/react-query'
-import { api, ok, type Page, type Provider, type Route, type Token } from '../../api/client'
+import { all, api, ok, type Page, type Provider, type Route, type Token } from '../../api/client'
 import { useMay } from '../../session'
 import { s } from '../../strings'
 import { count } from '../../ui/time'
 
 const enough = 10 // pages of 500: what is said of more would not be read either
-
-/** upTo reads a list page by page, and says whether there was more of it. */
-async function upTo<T>(page: (cursor: string | undefined) => Promise<Page<T>>): Promise<{ items: T[]; more: boolean }> {
-  const items: T[] = []
-  let cursor: string | undefined
-  for (let n = 0; n < enough; n++) {
-    const next = await page(cursor)
-    items.push(...next.items)
-    if (!next.next_cursor) return { items, more: false }
-    cursor = next.next_cursor
-  }
-  return { items, more: true }
-}
 
 /** Affected says what goes with a provider, as far as one may know of it. */
 export function Affected({ provider: p }: { provider: Provider }) {
@@ -26,8 +13,8 @@ export function Affected({ provider: p }: { provider: Provider }) {
     queryKey: ['affected', p.id],
     queryFn: async () => {
       const [r, t, u] = await Promise.all([
-        routes ? upTo<Route>((cursor) => ok(api.GET('/api/v1/ai/routes', { params: { query: { cursor, limit: 500 } } })) as Promise<Page<Route>>) : null,
-        tokens ? upTo<Token>((cursor) => ok(api.GET('/api/v1/tokens', { params: { query: { cursor, limit: 500 } } })) as Promise<Page<Token>>) : null,
+        routes ? all<Route>((cursor) => ok(api.GET('/api/v1/ai/routes', { params: { query: { cursor, limit: 500 } } })) as Promise<Page<Route>>, enough) : null,
+        tokens ? all<Token>((cursor) => ok(api.GET('/api/v1/tokens', { params: { query: { cursor, limit: 500 } } })) as Promise<Page<Token>>, enough) : null,
         requests ? ok(api.GET('/api/v1/usage', { params: { query: { provider: p.id, since: new Date(Date.now() - 24 * 3600_000).toISOString(), limit: 1 } } })) : null,
       ])
       return {

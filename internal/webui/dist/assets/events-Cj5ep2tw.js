@@ -1,0 +1,6 @@
+import{R as e}from"./list-Dej-Vsj7.js";function t(e,t){let r=new AbortController;return n(e,t,r.signal),()=>r.abort()}async function n(t,n,i){let a=``;for(let o=125;!i.aborted;o=Math.min(o*2,1e3)){try{let s=new URL(`/api/v1/events`,window.location.origin);for(let[e,n]of Object.entries(t))n&&s.searchParams.set(e,n);let c={Accept:`text/event-stream`};a&&(c[`Last-Event-ID`]=a);let l=await e(new Request(s,{headers:c,credentials:`same-origin`,signal:i}));if(l.status===401||l.status===403)return;l.ok&&l.body&&(n.state(!0),o=60,a||=`0`,a=await r(l.body,n,a))}catch{}if(i.aborted)return;n.state(!1),await new Promise(e=>setTimeout(e,o))}}async function r(e,t,n){let r=e.pipeThrough(new TextDecoderStream).getReader(),a=``;try{for(;;){let{value:e,done:o}=await r.read();if(o)return n;a+=e;for(let e=a.indexOf(`
+
+`);e>=0;e=a.indexOf(`
+
+`)){let r=i(a.slice(0,e));a=a.slice(e+2),r.id&&(n=r.id),r.kind===`interception`&&t.interception(JSON.parse(r.data)),r.kind===`gap`&&t.gap()}}}catch{return n}}function i(e){let t={kind:``,id:``,data:``};for(let n of e.split(`
+`))n.startsWith(`event: `)&&(t.kind=n.slice(7)),n.startsWith(`id: `)&&(t.id=n.slice(4)),n.startsWith(`data: `)&&(t.data+=n.slice(6));return t}export{t};

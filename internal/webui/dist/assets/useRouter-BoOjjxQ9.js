@@ -1,1 +1,0 @@
-import{at as e,st as t}from"./list-B-V37Lpq.js";var n=t(e(),1),r=n.createContext(null);function i(e){return n.useContext(r)}export{r as n,i as t};
